@@ -1,0 +1,319 @@
+//! What happens in a generation.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{ErrorInfo, GenerationId, message::Content};
+
+/// An event with its generation and its position: what an attached client receives.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct EventFrame {
+    /// The generation.
+    pub id: GenerationId,
+    /// The event's position: 1, 2, 3 ... without holes. A frame that merges several deltas
+    /// carries the last position that it covers.
+    pub seq: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl EventFrame {
+    /// The frame's text, with `type`, `id` and `seq` first.
+    pub fn to_json(&self) -> String {
+        self.event.to_frame(&self.id, self.seq)
+    }
+}
+
+/// One thing that happened in a generation.
+///
+/// The first event of a log is [`Event::Started`]. The last is one of [`Event::Finished`],
+/// [`Event::Cancelled`] and [`Event::Failed`]; exactly one of them is there, and nothing follows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// The generation was accepted. Always seq 1.
+    Started(Started),
+    /// A piece of the answer.
+    Text(Delta),
+    /// A piece of the model's reasoning.
+    Reasoning(Delta),
+    /// A piece of the model's refusal.
+    Refusal(Delta),
+    /// A piece of a tool call's arguments.
+    ToolCallDelta(ToolCallDelta),
+    /// A whole tool call.
+    ToolCall(ToolCall),
+    /// The generation waits for results.
+    ToolWait(ToolWait),
+    /// A result was taken.
+    ToolResult(ToolResultTaken),
+    /// What a turn cost.
+    Usage(TokenUsage),
+    /// Another attempt.
+    Retry(Retry),
+    /// The model came to its end. Terminal.
+    Finished(Finished),
+    /// Somebody stopped it. Terminal.
+    Cancelled(Cancelled),
+    /// It could not be completed. Terminal.
+    Failed(Failed),
+}
+
+impl Event {
+    /// The `type` on the wire.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Started(_) => "started",
+            Self::Text(_) => "text",
+            Self::Reasoning(_) => "reasoning",
+            Self::Refusal(_) => "refusal",
+            Self::ToolCallDelta(_) => "tool_call_delta",
+            Self::ToolCall(_) => "tool_call",
+            Self::ToolWait(_) => "tool_wait",
+            Self::ToolResult(_) => "tool_result",
+            Self::Usage(_) => "usage",
+            Self::Retry(_) => "retry",
+            Self::Finished(_) => "finished",
+            Self::Cancelled(_) => "cancelled",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    /// Whether this ends the log.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Finished(_) | Self::Cancelled(_) | Self::Failed(_))
+    }
+
+    /// The frame's text, with `type`, `id` and `seq` first.
+    pub fn to_frame(&self, id: &GenerationId, seq: u64) -> String {
+        // An id needs no escaping, and every event is an object that begins with its type:
+        // id and seq are put in behind that, so that nothing is encoded twice.
+        let body = serde_json::to_string(self).unwrap_or_default();
+        let head = r#"{"type":"""#.len() + self.type_name().len();
+        let rest = body.get(head..).unwrap_or("}");
+        format!(r#"{{"type":"{}","id":"{id}","seq":{seq}{rest}"#, self.type_name())
+    }
+}
+
+/// The generation was accepted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct Started {
+    /// Random name of this log. Given back in `attach`, it keeps a position from being used in another log.
+    pub epoch: Arc<str>,
+    /// The provider's name of the model.
+    pub model: String,
+    /// The provider.
+    pub provider: String,
+}
+
+/// A piece of text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct Delta {
+    /// The piece. Pieces of the same kind, joined, are the whole.
+    pub delta: String,
+}
+
+/// A piece of a tool call's arguments, never the accumulated string.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct ToolCallDelta {
+    /// Which call: 0, 1, 2 ... in order of appearance within the generation.
+    pub index: u32,
+    /// The call's id.
+    pub call_id: Arc<str>,
+    /// The tool's name.
+    pub name: Arc<str>,
+    /// The piece of the arguments, which is JSON text.
+    pub delta: String,
+}
+
+/// A whole tool call, once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct ToolCall {
+    /// Which call: 0, 1, 2 ... in order of appearance within the generation.
+    pub index: u32,
+    /// The call's id.
+    pub call_id: Arc<str>,
+    /// The tool's name.
+    pub name: Arc<str>,
+    /// The arguments: parsed, or with `invalid` the text as the model wrote it.
+    pub arguments: Value,
+    /// Whether the arguments are not valid JSON. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub invalid: bool,
+}
+
+/// The generation waits for these results.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct ToolWait {
+    /// The calls.
+    pub call_ids: Vec<Arc<str>>,
+}
+
+/// Which result was taken, for the other viewers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct ToolResultTaken {
+    /// The call.
+    pub call_id: Arc<str>,
+    /// What the tool answered.
+    pub content: Content,
+    /// Whether the tool failed. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_error: bool,
+}
+
+/// Tokens. In a terminal event, the sum over all turns and attempts that the provider counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct TokenUsage {
+    /// All tokens that the model read, cached ones included.
+    pub input_tokens: u64,
+    /// All tokens that the model wrote, reasoning included.
+    pub output_tokens: u64,
+    /// Those of `input_tokens` that came from the provider's cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_tokens: Option<u64>,
+    /// Those of `input_tokens` that were written to the provider's cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_tokens: Option<u64>,
+    /// Those of `output_tokens` that are reasoning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<u64>,
+    /// Who counted.
+    pub source: UsageSource,
+}
+
+/// Who counted the tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum UsageSource {
+    /// The provider, for the whole of it.
+    Provider,
+    /// The provider for a part of it; the rest is estimated.
+    Partial,
+    /// Nobody: estimated from the length of the text, at four bytes a token.
+    Estimated,
+}
+
+/// Another attempt, or another provider. Text already shown stays valid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct Retry {
+    /// The number of the attempt that follows: 2 for the first retry.
+    pub attempt: u32,
+    /// The provider that is tried.
+    pub provider: String,
+    /// Why the attempt before failed.
+    pub reason: ErrorInfo,
+    /// How long is waited before it, in milliseconds.
+    pub delay_ms: u64,
+}
+
+/// How long things took, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct Timing {
+    /// From the start frame to the request to the provider.
+    pub queue_ms: u64,
+    /// From the start frame to the first delta. Left out when there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_token_ms: Option<u64>,
+    /// From the start frame to this event.
+    pub total_ms: u64,
+}
+
+/// The model came to its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct Finished {
+    /// Why it stopped.
+    pub reason: FinishReason,
+    /// The provider's own word for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_reason: Option<String>,
+    /// The bill.
+    pub usage: TokenUsage,
+    /// How long it took.
+    pub timing: Timing,
+    /// The whole text, when the start asked to `accumulate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// Why a model stopped by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// It said what it had to say, or met a stop string.
+    Stop,
+    /// It reached the most tokens it may write, or the end of its context.
+    Length,
+    /// It called tools, and the start asked to end there.
+    ToolCalls,
+    /// The provider's filter cut the answer.
+    ContentFilter,
+    /// It refused.
+    Refusal,
+    /// The provider paused it; sending the conversation again goes on.
+    Pause,
+    /// A reason that has no name here: see `provider_reason`.
+    Other,
+}
+
+/// Somebody stopped the generation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct Cancelled {
+    /// Who.
+    pub by: CancelledBy,
+    /// The reason that a `cancel` frame gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The bill.
+    pub usage: TokenUsage,
+    /// How long it took.
+    pub timing: Timing,
+    /// The whole text so far, when the start asked to `accumulate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// Who stopped a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum CancelledBy {
+    /// A `cancel` frame.
+    Client,
+    /// Nobody was attached for longer than its `on_disconnect` allows.
+    Disconnect,
+    /// The server, because it shuts down.
+    Server,
+}
+
+/// The generation could not be completed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct Failed {
+    /// What went wrong.
+    pub error: ErrorInfo,
+    /// The bill.
+    pub usage: TokenUsage,
+    /// How long it took.
+    pub timing: Timing,
+    /// The whole text so far, when the start asked to `accumulate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}

@@ -1,0 +1,231 @@
+//! What can be configured, with every default.
+//!
+//! One structure serves the TOML file, the environment, the flags and library users. Each
+//! field's doc says what it does, its unit and its default.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use serde::Deserialize;
+
+/// Everything that can be configured. `Config::default()` serves on loopback without authentication.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where to listen. Default `127.0.0.1:8080`; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Threads that serve connections. Default 0: one per core.
+    pub workers: usize,
+    /// Web origins, besides loopback and the server's own, whose pages may connect: `https://app.example.com`.
+    pub allowed_origins: Vec<String>,
+    /// Host names, besides loopback and the listen address, under which the server may be reached.
+    pub allowed_hosts: Vec<String>,
+    /// Allow a listen address that is not loopback without any key in `[auth]`. Default false.
+    pub insecure_no_auth: bool,
+    /// Who may connect.
+    pub auth: AuthConfig,
+    /// What one connection and the server may use.
+    pub limits: LimitsConfig,
+    /// Deadlines of generations: default and limit.
+    pub timeouts: TimeoutsConfig,
+    /// How long ended generations are kept.
+    pub retention: RetentionConfig,
+    /// Retries while nothing was shown.
+    pub retry: RetryConfig,
+    /// Providers, by name. A known name needs only what differs from its row of data.
+    pub providers: BTreeMap<String, ProviderConfig>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            workers: 0,
+            allowed_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
+            insecure_no_auth: false,
+            auth: AuthConfig::default(),
+            limits: LimitsConfig::default(),
+            timeouts: TimeoutsConfig::default(),
+            retention: RetentionConfig::default(),
+            retry: RetryConfig::default(),
+            providers: BTreeMap::new(),
+        }
+    }
+}
+
+/// Who may connect. Without any key everybody may, as one principal named `anonymous`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthConfig {
+    /// Static keys.
+    pub keys: Vec<KeyConfig>,
+}
+
+/// A static key: given as it is, or as its hash.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyConfig {
+    /// The principal that the key stands for: it owns generations, and limits count against it.
+    pub principal: String,
+    /// SHA-256 of the key in lower-case hex. `tokenwire hash-key` makes it.
+    pub sha256: Option<String>,
+    /// The key itself; it is hashed when the file is read.
+    pub key: Option<String>,
+}
+
+impl std::fmt::Debug for KeyConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeyConfig").field("principal", &self.principal).finish_non_exhaustive()
+    }
+}
+
+/// What one connection and the server may use.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Largest frame from a client, in bytes. Default 1 MiB. Longer ones close the connection with 1009.
+    pub max_frame_bytes: u32,
+    /// Running generations that one connection may have started. Default 32.
+    pub max_generations: u32,
+    /// Generations that one connection may be attached to. Default 64.
+    pub max_attachments: u32,
+    /// Connections at the same time. Default 10,000. More are answered with 503.
+    pub max_connections: u32,
+    /// Generations that run at the same time in the whole server; more wait. Default 10,000.
+    pub max_running: u32,
+    /// Bytes of one log, past which its generation fails with `log_full`. Default 16 MiB.
+    pub max_log_bytes: u32,
+    /// Turns of one generation, past which it fails with `too_many_turns`. Default 50.
+    pub max_turns: u32,
+    /// Seconds between the server's pings; a client silent for twice as long is dropped. Default 25.
+    pub heartbeat_seconds: u32,
+    /// Seconds that one write to a client may take before its connection is closed with 4002. Default 10.
+    pub write_timeout_seconds: u32,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            max_frame_bytes: 1 << 20,
+            max_generations: 32,
+            max_attachments: 64,
+            max_connections: 10_000,
+            max_running: 10_000,
+            max_log_bytes: 16 << 20,
+            max_turns: 50,
+            heartbeat_seconds: 25,
+            write_timeout_seconds: 10,
+        }
+    }
+}
+
+/// Deadlines of generations.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TimeoutsConfig {
+    /// Until the provider is connected to. Default 10 s.
+    pub connect_ms: u64,
+    /// From sending the request to the first token. Default 120 s: long reasoning is silence.
+    pub first_token_ms: u64,
+    /// From one token to the next. Default 120 s.
+    pub idle_ms: u64,
+    /// From the start to the end, waiting for tools not counted. Default 30 min.
+    pub total_ms: u64,
+    /// Until the results of tool calls are there. Default 10 min.
+    pub tool_ms: u64,
+    /// The most that a `start` may ask for, in any of the above. Default 1 h.
+    pub limit_ms: u64,
+    /// How long a generation with `on_disconnect: cancel` goes on without anybody attached. Default 30 s.
+    pub disconnect_grace_ms: u64,
+}
+
+impl Default for TimeoutsConfig {
+    fn default() -> Self {
+        Self {
+            connect_ms: 10_000,
+            first_token_ms: 120_000,
+            idle_ms: 120_000,
+            total_ms: 1_800_000,
+            tool_ms: 600_000,
+            limit_ms: 3_600_000,
+            disconnect_grace_ms: 30_000,
+        }
+    }
+}
+
+/// How long ended generations are kept, for `attach` and for a repeated `start`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionConfig {
+    /// Seconds after the end. Default 300.
+    pub seconds: u64,
+    /// Bytes kept of one ended log; its oldest events go first. Default 4 MiB.
+    pub log_bytes: u64,
+    /// Bytes of all ended logs together; the oldest generations go first. Default 256 MiB.
+    pub total_bytes: u64,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        Self { seconds: 300, log_bytes: 4 << 20, total_bytes: 256 << 20 }
+    }
+}
+
+/// Retries while nothing was shown.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetryConfig {
+    /// Attempts in all. Default 3; 1 means no retry.
+    pub attempts: u32,
+    /// The wait before the second attempt; it doubles with each one, with jitter. Default 500 ms.
+    pub base_ms: u64,
+    /// The longest wait, also for a provider's `retry-after`; when that asks for more, the error is final. Default 20 s.
+    pub max_ms: u64,
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        Self { attempts: 3, base_ms: 500, max_ms: 20_000 }
+    }
+}
+
+impl RetryConfig {
+    /// The longest wait.
+    pub fn max(&self) -> Duration {
+        Duration::from_millis(self.max_ms)
+    }
+}
+
+/// A provider. For a name with a row of data (`openai`, `groq`, ...) every field is optional;
+/// any other name needs `wire_format` and `base_url`.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProviderConfig {
+    /// `openai-chat` or `anthropic`.
+    pub wire_format: Option<String>,
+    /// Where it is: `http://localhost:8000/v1`.
+    pub base_url: Option<String>,
+    /// The key. Better: `api_key_env`.
+    pub api_key: Option<String>,
+    /// The environment variable that holds the key.
+    pub api_key_env: Option<String>,
+    /// Headers added to every request.
+    pub headers: BTreeMap<String, String>,
+    /// Models to offer in a picker. Others may be asked for too.
+    pub models: Vec<String>,
+    /// Switch the provider off although its key is there. Default true.
+    pub enabled: Option<bool>,
+}
+
+impl std::fmt::Debug for ProviderConfig {
+    /// Keys never reach a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProviderConfig")
+            .field("wire_format", &self.wire_format)
+            .field("base_url", &self.base_url)
+            .field("has_key", &(self.api_key.is_some() || self.api_key_env.is_some()))
+            .field("models", &self.models)
+            .field("enabled", &self.enabled)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,4 @@
+//! One WebSocket between an interactive UI and any LLM.
+pub mod config;
+pub mod provider;
+pub use tokenwire_protocol as protocol;

@@ -1,0 +1,285 @@
+//! Providers: how a model is asked, and what it answers.
+//!
+//! ```text
+//!   ModelRequest ──► Adapter::request ──► HTTP request ─┐
+//!                                                       │  driver: sends, checks the status,
+//!                                                       │  splits bytes into messages (framing)
+//!   ModelEvent ◄── Decoder::decode ◄── Message ◄────────┘
+//! ```
+//!
+//! An [`Adapter`] is the two pure functions of one wire format; it does no I/O, so recorded
+//! bytes test it completely. Everything that does I/O is written once, in [`driver`]. Vendors
+//! that speak the same wire format are rows of data in [`vendors`].
+//!
+//! A [`Provider`] is what the rest of the system sees: something that runs one turn. The
+//! driver makes one of an adapter and a vendor row; [`demo`] and the providers of library
+//! users implement it directly.
+//!
+//! Retries, timeouts and cancelling are not here: they are the generation's, and so the same
+//! for every provider. A turn is cancelled by dropping its future.
+
+pub mod vendors;
+
+use std::{borrow::Cow, future::Future, pin::Pin, sync::Arc};
+
+use serde_json::{Map, Value};
+use tokenwire_protocol::{
+    ErrorCode, ErrorInfo, FinishReason,
+    message::{Message as ChatMessage, Stop, Tool, ToolChoice},
+};
+
+/// Something that can run a turn: a model behind an API, or code.
+///
+/// # Cancel safety
+///
+/// The future that [`run`](Provider::run) returns is dropped when the generation is cancelled,
+/// times out or the server stops. Whatever it holds must end with it: dropping an HTTP response
+/// closes the connection to the provider.
+pub trait Provider: Send + Sync + 'static {
+    /// The first half of `provider/model`. Lower case, without a slash.
+    fn name(&self) -> &str;
+
+    /// Models to offer in a picker. Other names are still passed on to [`run`](Provider::run).
+    fn models(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Runs one turn: asks the model and emits what it says, as it says it.
+    ///
+    /// The turn is complete when this returns `Ok`; a finish reason must have been emitted by
+    /// then, or the turn counts as truncated. An `Err` that is `retryable` is tried again as
+    /// long as nothing was emitted.
+    fn run<'a>(&'a self, request: &'a ModelRequest, turn: &'a mut dyn Turn) -> BoxFuture<'a, Result<(), ErrorInfo>>;
+}
+
+/// A boxed future, as [`Provider::run`] returns it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where a provider puts what the model says.
+pub trait Turn: Send {
+    /// Records one event. It is visible to every attached client when this returns.
+    fn emit(&mut self, event: ModelEvent<'_>);
+
+    /// Counts a message of the provider's that was not understood and skipped.
+    fn skipped(&mut self) {}
+}
+
+/// What a model is asked in one turn.
+#[derive(Clone, Debug, Default)]
+pub struct ModelRequest {
+    /// The provider's name of the model, without the `provider/` in front.
+    pub model: String,
+    /// The conversation.
+    pub messages: Vec<ChatMessage>,
+    /// Tools that the model may call.
+    pub tools: Vec<Tool>,
+    /// Whether and which tool must be called.
+    pub tool_choice: Option<ToolChoice>,
+    /// Sampling temperature.
+    pub temperature: Option<f64>,
+    /// Nucleus sampling.
+    pub top_p: Option<f64>,
+    /// The most tokens that the model may write.
+    pub max_tokens: Option<u64>,
+    /// Where the model stops.
+    pub stop: Option<Stop>,
+    /// Asks for the same answer to the same request.
+    pub seed: Option<i64>,
+    /// The shape of the answer, as in chat completions.
+    pub response_format: Option<Value>,
+    /// How long to think.
+    pub reasoning_effort: Option<String>,
+    /// Fields for this provider alone, put into its request as they are.
+    pub options: Map<String, Value>,
+}
+
+/// One thing that a model said. Borrowed from the provider's bytes where that is possible.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ModelEvent<'a> {
+    /// A piece of the answer.
+    Text(&'a str),
+    /// A piece of the reasoning.
+    Reasoning(&'a str),
+    /// A piece of a refusal.
+    Refusal(&'a str),
+    /// A piece of a tool call's arguments. `index` counts the calls of this turn: 0, 1, 2 ...
+    ToolCallDelta {
+        /// Which call of this turn.
+        index: u32,
+        /// The call's id, never empty.
+        call_id: &'a Arc<str>,
+        /// The tool's name, never empty.
+        name: &'a Arc<str>,
+        /// The piece. May be empty in the first one.
+        delta: &'a str,
+    },
+    /// A whole tool call, after its deltas.
+    ToolCall {
+        /// Which call of this turn.
+        index: u32,
+        /// The call's id, never empty.
+        call_id: &'a Arc<str>,
+        /// The tool's name.
+        name: &'a Arc<str>,
+        /// All of the arguments as the model wrote them; empty for none.
+        arguments: &'a str,
+    },
+    /// What the turn cost so far. The last one counts.
+    Usage(Usage),
+    /// Why the model stopped, and the provider's own word for it.
+    Finish {
+        /// Normalised.
+        reason: FinishReason,
+        /// As the provider said it.
+        provider_reason: Option<Cow<'a, str>>,
+    },
+}
+
+/// Tokens of one turn as the provider counted them, normalised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// All tokens read, cached ones included. `None`: the provider did not say.
+    pub input_tokens: Option<u64>,
+    /// All tokens written, reasoning included. `None`: the provider did not say.
+    pub output_tokens: Option<u64>,
+    /// Those read from the cache.
+    pub cached_tokens: Option<u64>,
+    /// Those written to the cache.
+    pub cache_write_tokens: Option<u64>,
+    /// Those written as reasoning.
+    pub reasoning_tokens: Option<u64>,
+    /// Whether these are running numbers of an unfinished turn, such as Anthropic's first ones.
+    pub is_partial: bool,
+}
+
+/// The two pure functions of a wire format: a request in, an HTTP request out; and a
+/// [`Decoder`], which turns the provider's messages into events.
+pub trait Adapter: Send + Sync + 'static {
+    /// The wire format's name, for documents and logs: `openai-chat`.
+    fn name(&self) -> &'static str;
+
+    /// How the answer's bytes are split into messages.
+    fn framing(&self) -> Framing;
+
+    /// Builds the HTTP request.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::NotSupported`] or [`ErrorCode::BadField`] for what this wire format cannot carry.
+    fn request(&self, request: &ModelRequest, upstream: &Upstream) -> Result<HttpRequest, ErrorInfo>;
+
+    /// A decoder for one answer.
+    fn decoder(&self, upstream: &Upstream) -> Box<dyn Decoder>;
+
+    /// Reads an answer that is an error before any stream. `body` is at most 64 KiB of it.
+    ///
+    /// The message may hold the provider's own words; the caller redacts keys.
+    fn error(&self, status: u16, body: &[u8]) -> ErrorInfo;
+}
+
+/// Turns the messages of one answer into events.
+pub trait Decoder: Send {
+    /// Reads one message.
+    ///
+    /// # Errors
+    ///
+    /// The error that the provider reports inside its stream. Nothing is decoded after it.
+    fn decode(&mut self, message: Message<'_>, turn: &mut dyn Turn) -> Result<Flow, ErrorInfo>;
+
+    /// The bytes have ended, or [`Flow::Done`] was returned. Emits what was held back, such as the finish.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Truncated`] if the provider's own end was not seen.
+    fn end(&mut self, turn: &mut dyn Turn) -> Result<(), ErrorInfo>;
+}
+
+/// Whether a decoder expects more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on reading.
+    More,
+    /// The provider's terminal signal was seen: stop reading.
+    Done,
+}
+
+/// How an answer's bytes are split into messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Server-sent events.
+    Sse,
+    /// One JSON value per line.
+    Ndjson,
+}
+
+/// One message of a provider's stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// The `event:` field of a server-sent event; empty when there was none.
+    pub event: &'a str,
+    /// The `data:` lines of a server-sent event, or one NDJSON line.
+    pub data: &'a str,
+}
+
+/// An HTTP request, as an adapter builds it: always a POST.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HttpRequest {
+    /// The absolute URL.
+    pub url: String,
+    /// Header names in lower case, and values. Holds the key.
+    pub headers: Vec<(Cow<'static, str>, String)>,
+    /// The body, JSON.
+    pub body: Vec<u8>,
+}
+
+impl std::fmt::Debug for HttpRequest {
+    /// Keys and prompts never reach a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpRequest")
+            .field("url", &self.url)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A vendor as it is configured: where it is, the key, and how it departs from its wire format.
+#[derive(Clone)]
+pub struct Upstream {
+    /// The provider's name: `openai`, `groq`.
+    pub name: String,
+    /// Where it is, without a slash at the end: `https://api.openai.com/v1`.
+    pub base_url: String,
+    /// The key. `None`: the vendor needs none.
+    pub key: Option<Secret>,
+    /// Headers added to every request.
+    pub headers: Vec<(String, String)>,
+    /// How it departs from its wire format.
+    pub quirks: vendors::Quirks,
+}
+
+/// A key or token. Its debug output is `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(secret: impl Into<Arc<str>>) -> Self {
+        Self(secret.into())
+    }
+
+    /// The secret itself. Every use of this is a place where it could leak.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// The error of a stream that stopped without its own end.
+pub(crate) fn truncated() -> ErrorInfo {
+    ErrorInfo::new(ErrorCode::Truncated, "the provider's stream stopped before its end")
+}
