@@ -1,0 +1,3 @@
+//! temp
+pub mod frame;
+pub mod log;
