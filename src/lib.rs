@@ -1,4 +1,5 @@
 //! One WebSocket between an interactive UI and any LLM.
+pub mod auth;
 pub mod config;
 pub mod generation;
 pub mod provider;

@@ -1,3 +1,241 @@
-//! temp
+//! A generation: one answer being made. It has a name, one log and exactly one end, and it
+//! outlives connections.
+//!
+//! ```text
+//!   session ── start ──► Hub ── spawns ──► task ── asks ──► Provider
+//!      │                  │                  │ appends
+//!      │ cancel, attach   ▼                  ▼
+//!      └───────────► Generation ──────────► Log ◄── Reader (in a session)
+//! ```
+//!
+//! [`Generation`] is the handle that everybody else holds: its verbs change what the task sees
+//! at its next look. [`task`] is the one place that appends. [`hub`] knows who owns what.
+//! [`bill`] adds up what it cost.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokenwire_protocol::{
+    CancelledBy, ErrorCode, ErrorInfo, Event, GenerationId, OnDisconnect, Start, message::Content, message::Message,
+};
+use tokio::{sync::Notify, time::Instant};
+
+use crate::auth::Principal;
+
+pub mod bill;
 pub mod frame;
+pub mod hub;
 pub mod log;
+mod progress;
+mod task;
+
+use log::{Log, Reader, Writer};
+use progress::Progress;
+
+/// Called on every event of every generation, in order, by the generation's own task.
+///
+/// This is what an `on_token` callback is elsewhere. It must not block: the task waits for it,
+/// and with it every generation and session of the same thread.
+pub trait Hook: Send + Sync + 'static {
+    /// One event was appended at `seq`.
+    fn on_event(&self, generation: &Generation, seq: u64, event: &Event);
+}
+
+/// The handle of a generation.
+pub struct Generation {
+    id: GenerationId,
+    principal: Principal,
+    log: Arc<Log>,
+    on_disconnect: Option<Duration>,
+    metadata: serde_json::Map<String, serde_json::Value>,
+    started_at: Instant,
+    /// Wakes the task out of whatever it waits for.
+    attention: Arc<Notify>,
+    /// A tool result came.
+    answered: Notify,
+    progress: Progress,
+    control: Mutex<Control>,
+}
+
+/// What others ask of the task.
+#[derive(Default)]
+struct Control {
+    cancel: Option<(CancelledBy, Option<String>)>,
+    /// Tool calls of the current wait, with their results so far.
+    calls: HashMap<Arc<str>, Option<ToolAnswer>>,
+    /// Results that were taken and are not in the log yet.
+    answered: Vec<Arc<str>>,
+    inputs: Vec<Message>,
+    /// A fault found while appending.
+    failure: Option<ErrorInfo>,
+    has_ended: bool,
+}
+
+/// What a tool answered.
+#[derive(Clone, Debug)]
+pub(crate) struct ToolAnswer {
+    pub content: Content,
+    pub is_error: bool,
+}
+
+/// Most bytes of a cancel's reason that are kept.
+const MAX_REASON_BYTES: usize = 256;
+/// Most messages that wait for a turn boundary. A client that sends more is not steering.
+const MAX_PENDING_INPUTS: usize = 64;
+
+impl Generation {
+    fn new(
+        start: &Start,
+        principal: Principal,
+        max_log_bytes: usize,
+        disconnect_grace: Duration,
+    ) -> (Arc<Self>, Writer) {
+        let attention = Arc::new(Notify::new());
+        let epoch = short_random();
+        let (log, writer) = Log::new(start.id.clone(), epoch.into(), max_log_bytes, attention.clone());
+        let generation = Self {
+            id: start.id.clone(),
+            principal,
+            log,
+            on_disconnect: match start.on_disconnect.unwrap_or(OnDisconnect::Cancel) {
+                OnDisconnect::Cancel => Some(disconnect_grace),
+                OnDisconnect::CancelAfterMs(ms) => Some(Duration::from_millis(ms)),
+                OnDisconnect::Continue => None,
+            },
+            metadata: start.metadata.clone(),
+            started_at: Instant::now(),
+            attention,
+            answered: Notify::new(),
+            progress: Progress::new(),
+            control: Mutex::default(),
+        };
+        (Arc::new(generation), writer)
+    }
+
+    /// Its name.
+    pub fn id(&self) -> &GenerationId {
+        &self.id
+    }
+
+    /// Who owns it.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// Its log.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// What the start frame carried for the application's own use.
+    pub fn metadata(&self) -> &serde_json::Map<String, serde_json::Value> {
+        &self.metadata
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.log.is_sealed()
+    }
+
+    /// The accumulated text so far.
+    pub fn text(&self) -> String {
+        self.log.text_after(0)
+    }
+
+    /// A reader that continues after `after`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Gap`] when `epoch` is another log's, or `after` lies beyond this log's end: such a
+    /// position comes from a lost past. What was trimmed shows at the reader's first read.
+    pub fn attach(&self, after: u64, epoch: Option<&str>) -> Result<Reader, ErrorInfo> {
+        if epoch.is_some_and(|epoch| epoch != &**self.log.epoch()) {
+            return Err(ErrorInfo::new(ErrorCode::Gap, "the position is from another epoch of this generation")
+                .with_field("epoch"));
+        }
+        let tail = self.log.tail();
+        if after > tail {
+            return Err(
+                ErrorInfo::new(ErrorCode::Gap, format!("the log has only {tail} events so far")).with_field("after")
+            );
+        }
+        Ok(self.log.reader(after))
+    }
+
+    /// Stops it. Does nothing when it has ended; the first reason given stays.
+    pub fn cancel(&self, by: CancelledBy, reason: Option<String>) {
+        let mut control = self.control();
+        if control.has_ended || control.cancel.is_some() {
+            return;
+        }
+        let reason = reason.map(|mut reason| {
+            let end = (0..=MAX_REASON_BYTES.min(reason.len())).rev().find(|&at| reason.is_char_boundary(at));
+            reason.truncate(end.unwrap_or(0));
+            reason
+        });
+        control.cancel = Some((by, reason));
+        drop(control);
+        self.attention.notify_one();
+    }
+
+    /// Takes the result of a tool call; the first one for a call wins.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::GenerationEnded`], [`ErrorCode::CallNotFound`] or [`ErrorCode::AlreadyResolved`].
+    pub fn tool_result(&self, call_id: &str, content: Content, is_error: bool) -> Result<(), ErrorInfo> {
+        let mut control = self.control();
+        if control.has_ended {
+            return Err(ErrorInfo::new(ErrorCode::GenerationEnded, "the generation has ended"));
+        }
+        let Some((call, answer)) = control.calls.get_key_value(call_id) else {
+            return Err(ErrorInfo::new(ErrorCode::CallNotFound, "the generation does not wait for this call")
+                .with_field("call_id"));
+        };
+        if answer.is_some() {
+            return Err(
+                ErrorInfo::new(ErrorCode::AlreadyResolved, "the call has its result already").with_field("call_id")
+            );
+        }
+        let call = call.clone();
+        control.calls.insert(call.clone(), Some(ToolAnswer { content, is_error }));
+        control.answered.push(call);
+        drop(control);
+        self.answered.notify_one();
+        Ok(())
+    }
+
+    /// Adds messages, which the model sees at its next turn boundary.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::GenerationEnded`], or [`ErrorCode::BadField`] when too many wait already.
+    pub fn input(&self, messages: Vec<Message>) -> Result<(), ErrorInfo> {
+        let mut control = self.control();
+        if control.has_ended {
+            return Err(ErrorInfo::new(ErrorCode::GenerationEnded, "the generation has ended"));
+        }
+        if control.inputs.len() + messages.len() > MAX_PENDING_INPUTS {
+            return Err(
+                ErrorInfo::new(ErrorCode::BadField, "too many messages wait for the next turn").with_field("messages")
+            );
+        }
+        control.inputs.extend(messages);
+        Ok(())
+    }
+
+    fn control(&self) -> MutexGuard<'_, Control> {
+        // No code that holds this lock can panic half-way through a change.
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// 12 characters of randomness, for names that need not be secret.
+pub(crate) fn short_random() -> String {
+    let mut random = uuid::Uuid::new_v4().simple().to_string();
+    random.truncate(12);
+    random
+}

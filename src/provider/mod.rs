@@ -20,7 +20,7 @@
 
 pub mod vendors;
 
-use std::{borrow::Cow, future::Future, pin::Pin, sync::Arc};
+use std::{borrow::Cow, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 use tokenwire_protocol::{
@@ -91,6 +91,8 @@ pub struct ModelRequest {
     pub reasoning_effort: Option<String>,
     /// Fields for this provider alone, put into its request as they are.
     pub options: Map<String, Value>,
+    /// How long connecting to the provider may take.
+    pub connect_timeout: Duration,
 }
 
 /// One thing that a model said. Borrowed from the provider's bytes where that is possible.

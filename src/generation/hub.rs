@@ -1,0 +1,285 @@
+//! The hub: what all sessions share, behind verbs. Who owns what, which providers there are,
+//! how many may run, and how long ended generations are kept.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use dashmap::{DashMap, Entry};
+use tokenwire_protocol::{CancelledBy, ErrorCode, ErrorInfo, GenerationId, Start};
+use tokio::{
+    sync::{Notify, Semaphore, SemaphorePermit},
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    Generation, Hook,
+    progress::Deadlines,
+    task::{self, Order},
+};
+use crate::{auth::Principal, config::Config, provider::Provider};
+
+/// How long a cancel is remembered that came before its start, from another connection.
+const EARLY_CANCEL: Duration = Duration::from_secs(60);
+/// Most early cancels remembered; the oldest go first.
+const MAX_EARLY_CANCELS: usize = 4096;
+
+/// What all sessions share.
+pub struct Hub {
+    config: Arc<Config>,
+    providers: Vec<Arc<dyn Provider>>,
+    hooks: Vec<Arc<dyn Hook>>,
+    /// A place for each generation that may be at a provider.
+    running: Semaphore,
+    generations: DashMap<Key, Slot>,
+    kept: Mutex<Kept>,
+    /// Something was put into `kept`.
+    kept_changed: Notify,
+}
+
+type Key = (Principal, GenerationId);
+
+enum Slot {
+    Generation(Arc<Generation>),
+    /// Cancelled before it was started.
+    EarlyCancel(Option<String>),
+}
+
+/// What will be forgotten, oldest first.
+#[derive(Default)]
+struct Kept {
+    ended: VecDeque<(Instant, Arc<Generation>, u64)>,
+    bytes: u64,
+    early_cancels: VecDeque<(Instant, Key)>,
+}
+
+impl Hub {
+    /// A hub with these providers.
+    pub fn new(config: Arc<Config>, providers: Vec<Arc<dyn Provider>>, hooks: Vec<Arc<dyn Hook>>) -> Arc<Self> {
+        let running = Semaphore::new((config.limits.max_running as usize).min(Semaphore::MAX_PERMITS));
+        Arc::new(Self {
+            config,
+            providers,
+            hooks,
+            running,
+            generations: DashMap::new(),
+            kept: Mutex::default(),
+            kept_changed: Notify::new(),
+        })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// The providers.
+    pub fn providers(&self) -> &[Arc<dyn Provider>] {
+        &self.providers
+    }
+
+    pub(super) fn hooks(&self) -> &[Arc<dyn Hook>] {
+        &self.hooks
+    }
+
+    /// A place among those that run; waits for one. Cancel-safe.
+    pub(super) async fn running(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed, so that waiting for it cannot fail.
+        self.running.acquire().await.ok()
+    }
+
+    /// Starts a generation, or finds the one of that name. Says whether it is new.
+    ///
+    /// Must be called on the thread whose sessions will read it: its task runs there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::UnknownModel`], [`ErrorCode::BadField`] for a timeout over the limit, or
+    /// [`ErrorCode::NotSupported`]. Nothing was started then.
+    pub fn start(self: &Arc<Self>, principal: &Principal, start: Start) -> Result<(Arc<Generation>, bool), ErrorInfo> {
+        let key = (principal.clone(), start.id.clone());
+        // A repeated start attaches whatever else it says: the generation is already paid for.
+        if let Some(generation) = self.find(&key) {
+            return Ok((generation, false));
+        }
+        let order = self.order(start)?;
+        let (generation, writer) = match self.generations.entry(key) {
+            Entry::Occupied(mut entry) => match entry.get() {
+                Slot::Generation(generation) => return Ok((generation.clone(), false)),
+                Slot::EarlyCancel(reason) => {
+                    let reason = reason.clone();
+                    let (generation, writer) = self.new_generation(principal, &order.start);
+                    generation.cancel(CancelledBy::Client, reason);
+                    entry.insert(Slot::Generation(generation.clone()));
+                    (generation, writer)
+                }
+            },
+            Entry::Vacant(entry) => {
+                let (generation, writer) = self.new_generation(principal, &order.start);
+                entry.insert(Slot::Generation(generation.clone()));
+                (generation, writer)
+            }
+        };
+        tokio::spawn(task::run(self.clone(), generation.clone(), writer, order));
+        Ok((generation, true))
+    }
+
+    /// The principal's generation of that name. Somebody else's looks as if it did not exist.
+    pub fn get(&self, principal: &Principal, id: &GenerationId) -> Option<Arc<Generation>> {
+        self.find(&(principal.clone(), id.clone()))
+    }
+
+    /// Stops the principal's generation of that name, or remembers to stop it when it is started within a minute.
+    pub fn cancel(&self, principal: &Principal, id: &GenerationId, reason: Option<String>) {
+        let key = (principal.clone(), id.clone());
+        match self.generations.entry(key.clone()) {
+            Entry::Occupied(entry) => {
+                if let Slot::Generation(generation) = entry.get() {
+                    generation.cancel(CancelledBy::Client, reason);
+                }
+                return;
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(Slot::EarlyCancel(reason));
+            }
+        }
+        let forgotten = {
+            let mut kept = self.kept();
+            kept.early_cancels.push_back((Instant::now() + EARLY_CANCEL, key));
+            if kept.early_cancels.len() > MAX_EARLY_CANCELS { kept.early_cancels.pop_front() } else { None }
+        };
+        if let Some((_, key)) = forgotten {
+            self.forget_early_cancel(&key);
+        }
+        self.kept_changed.notify_one();
+    }
+
+    /// Generations that have not ended.
+    pub fn running_count(&self) -> usize {
+        self.live().count()
+    }
+
+    /// Stops every generation, as the server's decision.
+    pub fn cancel_all(&self) {
+        let live: Vec<_> = self.live().collect();
+        for generation in live {
+            generation.cancel(CancelledBy::Server, Some("the server is shutting down".to_owned()));
+        }
+    }
+
+    /// Forgets what was kept long enough, for as long as it is polled.
+    pub async fn forget(&self) {
+        loop {
+            let next = self.sweep(Instant::now());
+            tokio::select! {
+                () = self.kept_changed.notified() => {}
+                () = sleep_until(next) => {}
+            }
+        }
+    }
+
+    /// The task of `generation` is done: from now on it is only kept.
+    pub(super) fn ended(&self, generation: &Arc<Generation>) {
+        let retention = &self.config.retention;
+        generation.log.trim(retention.log_bytes as usize);
+        let bytes = generation.log.bytes() as u64;
+        let forgotten = {
+            let mut kept = self.kept();
+            kept.ended.push_back((Instant::now() + Duration::from_secs(retention.seconds), generation.clone(), bytes));
+            kept.bytes += bytes;
+            let mut forgotten = Vec::new();
+            while kept.bytes > retention.total_bytes
+                && let Some((_, oldest, bytes)) = kept.ended.pop_front()
+            {
+                kept.bytes -= bytes;
+                forgotten.push(oldest);
+            }
+            forgotten
+        };
+        for generation in forgotten {
+            self.forget_generation(&generation);
+        }
+        self.kept_changed.notify_one();
+    }
+
+    fn order(&self, start: Start) -> Result<Order, ErrorInfo> {
+        if start.continue_from.is_some() {
+            return Err(ErrorInfo::new(ErrorCode::NotSupported, "`continue_from` is not supported yet")
+                .with_field("continue_from"));
+        }
+        let (provider, model) = self.resolve(&start.model).ok_or_else(|| {
+            let known: Vec<_> = self.providers.iter().map(|provider| format!("{}/...", provider.name())).collect();
+            let message = format!("no such model here; `model` is provider/model, one of {}", known.join(", "));
+            ErrorInfo::new(ErrorCode::UnknownModel, message).with_field("model")
+        })?;
+        let deadlines = Deadlines::new(&self.config.timeouts, &start.timeouts).map_err(|field| {
+            let message = format!("a timeout is 1 to {} ms here", self.config.timeouts.limit_ms);
+            ErrorInfo::new(ErrorCode::BadField, message).with_field(field)
+        })?;
+        Ok(Order { provider, model, deadlines, start })
+    }
+
+    /// The provider of `provider/model`, and the model.
+    fn resolve(&self, model: &str) -> Option<(Arc<dyn Provider>, String)> {
+        let (name, model) = model.split_once('/')?;
+        let provider = self.providers.iter().find(|provider| provider.name() == name)?;
+        (!model.is_empty()).then(|| (provider.clone(), model.to_owned()))
+    }
+
+    fn new_generation(&self, principal: &Principal, start: &Start) -> (Arc<Generation>, super::log::Writer) {
+        let grace = Duration::from_millis(self.config.timeouts.disconnect_grace_ms);
+        Generation::new(start, principal.clone(), self.config.limits.max_log_bytes as usize, grace)
+    }
+
+    fn find(&self, key: &Key) -> Option<Arc<Generation>> {
+        match &*self.generations.get(key)? {
+            Slot::Generation(generation) => Some(generation.clone()),
+            Slot::EarlyCancel(_) => None,
+        }
+    }
+
+    fn live(&self) -> impl Iterator<Item = Arc<Generation>> {
+        self.generations.iter().filter_map(|slot| match slot.value() {
+            Slot::Generation(generation) if !generation.has_ended() => Some(generation.clone()),
+            _ => None,
+        })
+    }
+
+    /// Forgets what is due; says when to look again.
+    fn sweep(&self, now: Instant) -> Instant {
+        let (ended, early_cancels, next) = {
+            let mut kept = self.kept();
+            let due = kept.ended.partition_point(|(until, ..)| *until <= now);
+            let ended: Vec<_> = kept.ended.drain(..due).collect();
+            kept.bytes -= ended.iter().map(|(.., bytes)| bytes).sum::<u64>();
+            let due = kept.early_cancels.partition_point(|(until, _)| *until <= now);
+            let early_cancels: Vec<_> = kept.early_cancels.drain(..due).collect();
+            let next = [kept.ended.front().map(|kept| kept.0), kept.early_cancels.front().map(|kept| kept.0)];
+            (ended, early_cancels, next.into_iter().flatten().min())
+        };
+        for (_, generation, _) in ended {
+            self.forget_generation(&generation);
+        }
+        for (_, key) in early_cancels {
+            self.forget_early_cancel(&key);
+        }
+        next.unwrap_or(now + Duration::from_secs(3600))
+    }
+
+    fn forget_generation(&self, generation: &Arc<Generation>) {
+        let key = (generation.principal.clone(), generation.id.clone());
+        self.generations
+            .remove_if(&key, |_, slot| matches!(slot, Slot::Generation(found) if Arc::ptr_eq(found, generation)));
+    }
+
+    fn forget_early_cancel(&self, key: &Key) {
+        self.generations.remove_if(key, |_, slot| matches!(slot, Slot::EarlyCancel(_)));
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        // No code that holds this lock can panic half-way through a change.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
