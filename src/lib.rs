@@ -3,4 +3,6 @@ pub mod auth;
 pub mod config;
 pub mod generation;
 pub mod provider;
+pub mod server;
+pub mod session;
 pub use tokenwire_protocol as protocol;

@@ -18,7 +18,12 @@
 //! Retries, timeouts and cancelling are not here: they are the generation's, and so the same
 //! for every provider. A turn is cancelled by dropping its future.
 
+pub mod driver;
+pub mod framing;
+mod registry;
 pub mod vendors;
+
+pub use registry::configured;
 
 use std::{borrow::Cow, future::Future, pin::Pin, sync::Arc, time::Duration};
 

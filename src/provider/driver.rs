@@ -1,0 +1,268 @@
+//! The driver: all I/O with providers, once.
+//!
+//! One call of [`HttpProvider::run`](Provider::run) is one attempt at one turn:
+//!
+//! | what happens | what it becomes |
+//! | --- | --- |
+//! | cannot connect, in time or at all | `connect_timeout`, `network` |
+//! | status of 400 and up | [`Adapter::error`], with `retry-after` |
+//! | a body that is no stream | an error if it holds one, else `provider_protocol` |
+//! | bytes | split into messages, decoded, recorded; nothing is held back for the next read |
+//! | an error inside the stream | as the decoder reads it |
+//! | the connection breaks | `network` |
+//! | the body ends without the provider's own end | `truncated` |
+//! | the future is dropped | the response is dropped with it, which closes the connection |
+//!
+//! Retries and the other timeouts are the generation's.
+
+use std::{
+    cell::OnceCell,
+    error::Error,
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, SystemTime},
+};
+
+use reqwest::{
+    Client, Response,
+    header::{self, HeaderMap, HeaderName, HeaderValue},
+};
+use tokenwire_protocol::{ErrorCode, ErrorInfo};
+use tower_layer::layer_fn;
+use tower_service::Service;
+
+use super::{Adapter, BoxFuture, Flow, HttpRequest, ModelRequest, Provider, Turn, Upstream, framing::Splitter};
+
+/// Most bytes of one message. Whole images come in one.
+const MAX_MESSAGE_BYTES: usize = 8 << 20;
+/// Most bytes of an error's body that are read.
+const MAX_ERROR_BYTES: usize = 64 << 10;
+/// How long an error's body may take.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an unused connection to a provider is kept. Providers drop theirs after about a minute.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+/// How often TCP asks whether a silent provider is still there. Long reasoning is silence.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// A vendor's API behind the [`Provider`] trait.
+pub struct HttpProvider {
+    adapter: Arc<dyn Adapter>,
+    upstream: Upstream,
+    models: Vec<String>,
+}
+
+impl HttpProvider {
+    /// A provider that speaks `adapter`'s wire format with `upstream`, and offers `models`.
+    pub fn new(adapter: Arc<dyn Adapter>, upstream: Upstream, models: Vec<String>) -> Self {
+        Self { adapter, upstream, models }
+    }
+}
+
+impl Provider for HttpProvider {
+    fn name(&self) -> &str {
+        &self.upstream.name
+    }
+
+    fn models(&self) -> Vec<String> {
+        self.models.clone()
+    }
+
+    fn run<'a>(&'a self, request: &'a ModelRequest, turn: &'a mut dyn Turn) -> BoxFuture<'a, Result<(), ErrorInfo>> {
+        Box::pin(async move {
+            let http_request = self.adapter.request(request, &self.upstream)?;
+            let response = CONNECT_TIMEOUT.scope(request.connect_timeout, send(http_request)).await?;
+            if !response.status().is_success() {
+                return Err(self.refusal(response).await);
+            }
+            if is_json(response.headers()) && self.adapter.framing() == super::Framing::Sse {
+                // Some gateways answer a request for a stream with one JSON object, mostly an error.
+                return Err(self.refusal(response).await);
+            }
+            self.stream(response, turn).await
+        })
+    }
+}
+
+impl HttpProvider {
+    async fn stream(&self, mut response: Response, turn: &mut dyn Turn) -> Result<(), ErrorInfo> {
+        let mut splitter = Splitter::new(self.adapter.framing(), MAX_MESSAGE_BYTES);
+        let mut decoder = self.adapter.decoder(&self.upstream);
+        while let Some(bytes) = response.chunk().await.map_err(transport)? {
+            match splitter.push(&bytes, &mut |message| decoder.decode(message, turn))? {
+                Flow::More => {}
+                Flow::Done => return decoder.end(turn),
+            }
+        }
+        splitter.finish(&mut |message| decoder.decode(message, turn))?;
+        decoder.end(turn)
+    }
+
+    /// Reads an answer that is no stream.
+    async fn refusal(&self, response: Response) -> ErrorInfo {
+        let status = response.status();
+        let retry_after_ms = retry_after(response.headers());
+        let should_retry = response.headers().get("x-should-retry").map(|value| value == "true");
+        let body = read_some(response).await;
+        let mut error = self.adapter.error(status.as_u16(), &body);
+        if status.is_success() {
+            // Nothing was streamed, so this is no answer, whatever else it is.
+            error.retryable = false;
+        }
+        error.retry_after_ms = retry_after_ms.or(error.retry_after_ms);
+        if let Some(should_retry) = should_retry {
+            error.retryable = should_retry;
+        }
+        error
+    }
+}
+
+async fn send(request: HttpRequest) -> Result<Response, ErrorInfo> {
+    let mut headers = HeaderMap::with_capacity(request.headers.len());
+    for (name, value) in &request.headers {
+        let invalid = |_| {
+            let message = format!("the header `{name}` configured for this provider is not valid HTTP");
+            ErrorInfo::new(ErrorCode::Internal, message)
+        };
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid(()))?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| invalid(()))?;
+        value.set_sensitive(true);
+        headers.append(name, value);
+    }
+    client()?.post(&request.url).headers(headers).body(request.body).send().await.map_err(transport)
+}
+
+/// The client of this thread. A connection is driven by the thread that opened it, so sharing
+/// connections between threads would cost every token a hop; each worker has its own pool.
+fn client() -> Result<Client, ErrorInfo> {
+    thread_local! {
+        static CLIENT: OnceCell<Client> = const { OnceCell::new() };
+    }
+    CLIENT.with(|cell| match cell.get() {
+        Some(client) => Ok(client.clone()),
+        None => {
+            let client = build_client().map_err(|error| {
+                tracing::error!(%error, "cannot set up the HTTP client");
+                ErrorInfo::new(ErrorCode::Internal, "the server cannot set up its HTTP client")
+            })?;
+            Ok(cell.get_or_init(|| client).clone())
+        }
+    })
+}
+
+fn build_client() -> reqwest::Result<Client> {
+    Client::builder()
+        .user_agent(concat!("tokenwire/", env!("CARGO_PKG_VERSION")))
+        // A redirect would carry the key to another host.
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+        .tcp_keepalive(TCP_KEEPALIVE)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(TCP_KEEPALIVE)
+        .connector_layer(layer_fn(|inner| Connect { inner }))
+        .build()
+}
+
+tokio::task_local! {
+    /// How long the request of this task may take to connect.
+    static CONNECT_TIMEOUT: Duration;
+}
+
+/// A connector that gives up after the deadline of the request that it connects for.
+#[derive(Clone)]
+struct Connect<S> {
+    inner: S,
+}
+
+impl<S, R> Service<R> for Connect<S>
+where
+    S: Service<R>,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Response = S::Response;
+    type Error = Box<dyn Error + Send + Sync>;
+    type Future = BoxFuture<'static, Result<S::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        let connecting = self.inner.call(request);
+        let limit = CONNECT_TIMEOUT.try_get().unwrap_or(Duration::from_secs(10));
+        Box::pin(async move {
+            match tokio::time::timeout(limit, connecting).await {
+                Ok(connected) => connected.map_err(Into::into),
+                Err(_) => Err(ConnectTimedOut.into()),
+            }
+        })
+    }
+}
+
+#[derive(Debug)]
+struct ConnectTimedOut;
+
+impl fmt::Display for ConnectTimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("connecting took too long")
+    }
+}
+
+impl Error for ConnectTimedOut {}
+
+/// An error of the transport. Its own text may name hosts and addresses, so it goes to the log only.
+fn transport(error: reqwest::Error) -> ErrorInfo {
+    let error = error.without_url();
+    let mut cause: Option<&dyn Error> = Some(&error);
+    let mut text = String::new();
+    let mut timed_out = false;
+    while let Some(error) = cause {
+        timed_out |= error.is::<ConnectTimedOut>();
+        text = error.to_string();
+        cause = error.source();
+    }
+    tracing::debug!(cause = %text, "transport error");
+    if timed_out {
+        ErrorInfo::new(ErrorCode::ConnectTimeout, "connecting to the provider took too long")
+    } else if error.is_connect() {
+        ErrorInfo::new(ErrorCode::Network, "cannot connect to the provider")
+    } else {
+        ErrorInfo::new(ErrorCode::Network, "the connection to the provider broke")
+    }
+}
+
+async fn read_some(mut response: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    let reading = async {
+        while let Ok(Some(bytes)) = response.chunk().await {
+            let room = MAX_ERROR_BYTES - body.len();
+            body.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            if body.len() == MAX_ERROR_BYTES {
+                break;
+            }
+        }
+    };
+    // What came in time is enough.
+    let _ = tokio::time::timeout(ERROR_BODY_TIMEOUT, reading).await;
+    body
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content_type.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("application/json"))
+}
+
+/// How long a provider asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date.
+fn retry_after(headers: &HeaderMap) -> Option<u64> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let number = |name| text(name)?.trim().parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
+    if let Some(ms) = number("retry-after-ms") {
+        return Some(ms as u64);
+    }
+    if let Some(seconds) = number("retry-after") {
+        return Some((seconds * 1000.0) as u64);
+    }
+    let date = httpdate::parse_http_date(text("retry-after")?).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default().as_millis() as u64)
+}

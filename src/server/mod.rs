@@ -1,0 +1,283 @@
+//! The server: a listener, HTTP routes beside the socket, and the way out.
+//!
+//! ```text
+//!   accept ──► worker thread (one per core, each with a runtime of its own)
+//!                └─ hyper http1 ──► Router ──► upgrade ──► session
+//! ```
+//!
+//! A connection stays on the thread that it was given to, and so do the generations that it
+//! starts and the connections to their providers: a token crosses no thread on its way.
+//!
+//! The accept loop is our own, because `axum::serve` has no deadline for a request's headers.
+
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    auth::Authenticator,
+    config::Config,
+    generation::{Hook, hub::Hub},
+    provider::{self, Provider},
+    session::Shutdown,
+};
+
+mod origin;
+mod routes;
+mod upgrade;
+mod workers;
+
+use workers::Workers;
+
+/// How long a client has for the headers of a request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most bytes of a request's headers.
+const MAX_HEADER_BYTES: usize = 16 << 10;
+/// Connections beyond the limit of sockets that are still answered, with 503.
+const SPARE_CONNECTIONS: usize = 256;
+/// How long to rest when no file descriptor is left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long running generations have to end after the shutdown was asked for.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long sessions have to say goodbye after that.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a server could not be made.
+#[derive(Debug)]
+pub enum ServerError {
+    /// The configuration does not allow it. The text names the key and the fix.
+    Config(String),
+    /// The address could not be listened on.
+    Listen(SocketAddr, io::Error),
+    /// A worker thread could not be started.
+    Worker(io::Error),
+}
+
+impl std::fmt::Display for ServerError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Config(problem) => f.write_str(problem),
+            Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            Self::Worker(error) => write!(f, "cannot start a worker thread: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ServerError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Config(_) => None,
+            Self::Listen(_, error) | Self::Worker(error) => Some(error),
+        }
+    }
+}
+
+/// Puts a server together.
+#[derive(Default)]
+pub struct ServerBuilder {
+    config: Config,
+    providers: Vec<Arc<dyn Provider>>,
+    hooks: Vec<Arc<dyn Hook>>,
+}
+
+impl ServerBuilder {
+    /// Replaces the configuration. Default: `Config::default()`, which has the demo model only.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Adds a provider of one's own. It stands in for a configured one of the same name.
+    pub fn provider(mut self, provider: impl Provider) -> Self {
+        self.providers.push(Arc::new(provider));
+        self
+    }
+
+    /// Adds a hook, called on every event of every generation.
+    pub fn hook(mut self, hook: impl Hook) -> Self {
+        self.hooks.push(Arc::new(hook));
+        self
+    }
+
+    /// Listens, without serving yet: the address is known when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] when the configuration does not allow it or the address is taken.
+    pub async fn bind(self) -> Result<Server, ServerError> {
+        let Self { config, mut providers, hooks } = self;
+        let auth = Authenticator::new(&config.auth).map_err(ServerError::Config)?;
+        if auth.is_open() && !config.listen.ip().is_loopback() && !config.insecure_no_auth {
+            return Err(ServerError::Config(format!(
+                "listen = \"{}\" is reachable from other machines, and `auth.keys` is empty: add a key \
+                 (`tokenwire hash-key` makes one), or set `insecure_no_auth = true` if that is what you want",
+                config.listen
+            )));
+        }
+        for provider in provider::configured(&config).map_err(ServerError::Config)? {
+            if !providers.iter().any(|own| own.name() == provider.name()) {
+                providers.push(provider);
+            }
+        }
+        let listener =
+            TcpListener::bind(config.listen).await.map_err(|error| ServerError::Listen(config.listen, error))?;
+        let address = listener.local_addr().map_err(|error| ServerError::Listen(config.listen, error))?;
+        let config = Arc::new(config);
+        let shared = Shared {
+            hub: Hub::new(config.clone(), providers, hooks),
+            auth,
+            origins: origin::Policy::new(&config, address),
+            sockets: AtomicUsize::new(0),
+            shutdown: watch::Sender::new(Shutdown::No),
+            config,
+        };
+        Ok(Server { listener, address, shared: Arc::new(shared) })
+    }
+}
+
+/// A server that listens.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+/// What every connection needs.
+struct Shared {
+    config: Arc<Config>,
+    hub: Arc<Hub>,
+    auth: Authenticator,
+    origins: origin::Policy,
+    /// Open WebSockets.
+    sockets: AtomicUsize,
+    shutdown: watch::Sender<Shutdown>,
+}
+
+impl Server {
+    /// Starts to put a server together.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+
+    /// The address that it listens on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The hub: generations can be started and watched from inside the process, too.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.shared.hub
+    }
+
+    /// The providers that are switched on.
+    pub fn providers(&self) -> &[Arc<dyn Provider>] {
+        self.shared.hub.providers()
+    }
+
+    /// Serves until `shutdown` is ready, then drains: nothing new is accepted, clients are told to
+    /// reconnect elsewhere, running generations have ten seconds to end, the rest is cancelled.
+    ///
+    /// Dropping the future stops everything at once.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::Worker`] when threads cannot be started.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
+        let Self { listener, shared, .. } = self;
+        let workers = Workers::start(shared.config.workers).map_err(ServerError::Worker)?;
+        {
+            let hub = shared.hub.clone();
+            workers.spawn(async move { hub.forget().await });
+        }
+        tokio::select! {
+            never = accept(&listener, &shared, &workers) => match never {},
+            () = shutdown => {}
+        }
+        drop(listener);
+        drain(&shared, &workers).await;
+        Ok(())
+    }
+}
+
+async fn accept(listener: &TcpListener, shared: &Arc<Shared>, workers: &Workers) -> std::convert::Infallible {
+    let limit = shared.config.limits.max_connections as usize + SPARE_CONNECTIONS;
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Mostly: no file descriptor is left. Those that are served must get on meanwhile.
+                tracing::warn!(%error, "cannot accept");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        if workers.connections() >= limit {
+            continue;
+        }
+        // The socket changes its reactor: it is taken out of this one and put into the worker's.
+        let Ok(stream) = stream.into_std() else { continue };
+        let shared = shared.clone();
+        workers.spawn_connection(async move {
+            if let Ok(stream) = TcpStream::from_std(stream) {
+                serve(stream, shared).await;
+            }
+        });
+    }
+}
+
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    // From the first byte on: a token must not wait for the acknowledgement of the one before.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let service = TowerToHyperService::new(routes::router(shared));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEADER_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+async fn drain(shared: &Shared, workers: &Workers) {
+    shared.shutdown.send_replace(Shutdown::Draining);
+    let running = async {
+        while shared.hub.running_count() > 0 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if timeout(DRAIN_TIMEOUT, running).await.is_err() {
+        shared.hub.cancel_all();
+        // The terminal frames are on their way when the tasks have run once more.
+        sleep(Duration::from_millis(100)).await;
+    }
+    shared.shutdown.send_replace(Shutdown::Closing);
+    let closed = async {
+        while shared.sockets.load(Ordering::Relaxed) > 0 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let _ = timeout(CLOSE_TIMEOUT, closed).await;
+    workers.stop();
+}

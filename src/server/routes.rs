@@ -1,0 +1,96 @@
+//! The HTTP routes.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde_json::json;
+
+use super::{Shared, upgrade};
+use crate::session::Shutdown;
+
+/// What a page of this server may load and reach: itself.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// A file that is part of the binary.
+macro_rules! file {
+    ($path:literal, $content_type:literal) => {
+        get(|| async { ([(header::CONTENT_TYPE, $content_type)], include_str!($path)) })
+    };
+}
+
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/v1/stream", get(upgrade::stream))
+        .route("/v1/models", get(models))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .layer(middleware::from_fn_with_state(shared.clone(), guard))
+        .with_state(shared)
+}
+
+/// Checks `Host` and `Origin` of every request, and adds the headers that every answer has.
+async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    if let Err(forbidden) = shared.origins.check(request.headers()) {
+        return (StatusCode::FORBIDDEN, format!("{}\n", forbidden.message())).into_response();
+    }
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// The models that are known by name, in the shape of the OpenAI API. Others may work, too.
+async fn models(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    if shared.auth.authenticate(request.headers()).is_err() {
+        return unauthenticated();
+    }
+    let models: Vec<_> = shared
+        .hub
+        .providers()
+        .iter()
+        .flat_map(|provider| {
+            let name = provider.name();
+            provider.models().into_iter().map(move |model| {
+                json!({"id": format!("{name}/{model}"), "object": "model", "created": 0, "owned_by": name})
+            })
+        })
+        .collect();
+    json_response(StatusCode::OK, &json!({"object": "list", "data": models}))
+}
+
+/// Whether new work should be sent here.
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    match *shared.shutdown.borrow() {
+        Shutdown::No => "ready\n".into_response(),
+        Shutdown::Draining | Shutdown::Closing => (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").into_response(),
+    }
+}
+
+pub(super) fn unauthenticated() -> Response {
+    let body = json!({"error": {
+        "code": "unauthenticated",
+        "message": "a key is needed: `Authorization: Bearer KEY`, or the WebSocket subprotocol `tokenwire.bearer.KEY`",
+    }});
+    let mut response = json_response(StatusCode::UNAUTHORIZED, &body);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}
+
+fn json_response(status: StatusCode, body: &serde_json::Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}

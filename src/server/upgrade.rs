@@ -1,0 +1,87 @@
+//! From an HTTP request to a session.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use hyper_util::rt::TokioIo;
+use tokenwire_protocol::SUBPROTOCOL;
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{handshake::server::create_response_with_body, protocol::Role},
+};
+
+use super::Shared;
+use crate::{
+    auth::{Unauthenticated, subprotocols},
+    session::{self, Shutdown},
+};
+
+/// `GET /v1/stream`: checks everything while an HTTP answer is still possible, then switches protocols.
+pub(super) async fn stream(State(shared): State<Arc<Shared>>, mut request: Request) -> Response {
+    let principal = match shared.auth.authenticate(request.headers()) {
+        Ok(principal) => principal,
+        Err(Unauthenticated) => return super::routes::unauthenticated(),
+    };
+    if *shared.shutdown.borrow() != Shutdown::No {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down\n").into_response();
+    }
+    // Taken before the answer, so that the limit holds also while handshakes are under way.
+    let Some(place) = Place::take(&shared) else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the server has as many connections as it may\n").into_response();
+    };
+    let mut response = match create_response_with_body(&request, Body::empty) {
+        Ok(response) => response,
+        Err(error) => {
+            let message = format!("this is a WebSocket endpoint: {error}\n");
+            let upgrade = [(header::UPGRADE, "websocket"), (header::CONNECTION, "upgrade")];
+            return (StatusCode::UPGRADE_REQUIRED, upgrade, message).into_response();
+        }
+    };
+    if subprotocols(request.headers()).any(|name| name == SUBPROTOCOL) {
+        // Only this one is echoed, never one that carries a key.
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let _place = place;
+        let Ok(upgraded) = upgrade.await else { return };
+        // The bare socket: nothing of HTTP stays in the way of a token, or in memory.
+        let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
+        let config = session::websocket_config(&shared.config.limits);
+        let socket = WebSocketStream::from_partially_read(
+            parts.io.into_inner(),
+            parts.read_buf.into(),
+            Role::Server,
+            Some(config),
+        )
+        .await;
+        let shutdown = shared.shutdown.subscribe();
+        session::run(socket, shared.hub.clone(), principal, shutdown).await;
+    });
+    response
+}
+
+/// A place among the connections that are allowed at once.
+struct Place(Arc<Shared>);
+
+impl Place {
+    fn take(shared: &Arc<Shared>) -> Option<Self> {
+        let limit = shared.config.limits.max_connections as usize;
+        let taken = shared
+            .sockets
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < limit).then_some(open + 1));
+        taken.is_ok().then(|| Self(shared.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.sockets.fetch_sub(1, Ordering::Relaxed);
+    }
+}

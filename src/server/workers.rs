@@ -1,0 +1,93 @@
+//! Worker threads, each with a single-threaded runtime of its own.
+
+use std::{
+    future::Future,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
+};
+
+use tokio::{runtime, sync::watch};
+
+/// The threads that serve connections. Dropping them stops them.
+pub(super) struct Workers {
+    workers: Vec<Worker>,
+    stop: watch::Sender<bool>,
+}
+
+struct Worker {
+    handle: runtime::Handle,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Workers {
+    /// Starts `count` threads; 0 starts one per core.
+    pub fn start(count: usize) -> io::Result<Self> {
+        let count = match count {
+            0 => thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        };
+        let stop = watch::Sender::new(false);
+        let mut workers = Vec::with_capacity(count);
+        for number in 0..count {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+            let handle = runtime.handle().clone();
+            let mut stopped = stop.subscribe();
+            thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+                runtime.block_on(async {
+                    // An error means that the sender is gone, which is a stop, too.
+                    let _ = stopped.wait_for(|stop| *stop).await;
+                });
+                runtime.shutdown_background();
+            })?;
+            workers.push(Worker { handle, connections: Arc::default() });
+        }
+        Ok(Self { workers, stop })
+    }
+
+    /// Connections on all threads.
+    pub fn connections(&self) -> usize {
+        self.workers.iter().map(|worker| worker.connections.load(Relaxed)).sum()
+    }
+
+    /// Runs a task that is no connection on the first thread.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(worker) = self.workers.first() {
+            worker.handle.spawn(task);
+        }
+    }
+
+    /// Runs a connection on the thread that has the fewest.
+    pub fn spawn_connection(&self, connection: impl Future<Output = ()> + Send + 'static) {
+        let Some(worker) = self.workers.iter().min_by_key(|worker| worker.connections.load(Relaxed)) else { return };
+        let counted = Counted::new(worker.connections.clone());
+        worker.handle.spawn(async move {
+            let _counted = counted;
+            connection.await;
+        });
+    }
+
+    /// Stops the threads; what still runs on them is dropped.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+}
+
+/// Counts for as long as it lives, also when its task is dropped or panics.
+pub(super) struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    pub fn new(counter: Arc<AtomicUsize>) -> Self {
+        counter.fetch_add(1, Relaxed);
+        Self(counter)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,130 @@
+//! What each frame of a client does.
+
+use std::sync::Arc;
+
+use tokenwire_protocol::{
+    Attach, Cancel, ClientFrame, ConnectionFrame, Detach, ErrorCode, ErrorInfo, GenerationId, Input, Pong, Start,
+    ToolResult,
+};
+
+use super::{End, Session, outbox::Out};
+use crate::generation::Generation;
+
+impl Session {
+    /// Carries out one frame. `Err` ends the connection; what is wrong with a frame is only answered.
+    pub(super) fn command(&self, text: &str) -> Result<(), End> {
+        let frame = match ClientFrame::parse(text) {
+            Ok(frame) => frame,
+            Err(bad) => return self.refuse(bad.id, *bad.error),
+        };
+        let (id, result) = match frame {
+            ClientFrame::Start(start) => (Some(start.id.clone()), self.start(*start)),
+            ClientFrame::Attach(attach) => (Some(attach.id.clone()), self.attach(&attach)),
+            ClientFrame::Detach(Detach { id }) => {
+                self.generations().attached.remove(&id);
+                return self.push(Out::Detach(id));
+            }
+            ClientFrame::Cancel(cancel) => {
+                self.cancel(cancel);
+                return Ok(());
+            }
+            ClientFrame::ToolResult(ToolResult { id, call_id, content, is_error }) => {
+                let result = self.own(&id).and_then(|generation| generation.tool_result(&call_id, content, is_error));
+                (Some(id), result.map_err(Refusal::Frame))
+            }
+            ClientFrame::Input(Input { id, messages }) => {
+                let result = self.own(&id).and_then(|generation| generation.input(messages));
+                (Some(id), result.map_err(Refusal::Frame))
+            }
+            ClientFrame::Ping(ping) => {
+                let pong = ConnectionFrame::Pong(Pong { nonce: ping.nonce });
+                return self.push(Out::Frame(pong.to_json().into()));
+            }
+        };
+        match result {
+            Ok(()) => Ok(()),
+            Err(Refusal::Frame(error)) => self.refuse(id, error),
+            Err(Refusal::Connection(end)) => Err(end),
+        }
+    }
+
+    fn start(&self, start: Start) -> Result<(), Refusal> {
+        let id = start.id.clone();
+        {
+            let mut generations = self.generations();
+            if generations.attached.contains_key(&id) {
+                // A start sent again on the connection that gets its events already changes nothing.
+                return Ok(());
+            }
+            generations.started.retain(|generation| !generation.has_ended());
+            if generations.started.len() >= self.limits.max_generations as usize
+                && self.hub.get(&self.principal, &id).is_none()
+            {
+                let message = format!("a connection runs at most {} generations at once", self.limits.max_generations);
+                return Err(ErrorInfo::new(ErrorCode::TooManyGenerations, message).into());
+            }
+        }
+        self.check_attachments()?;
+        let (generation, is_new) = self.hub.start(&self.principal, start)?;
+        if is_new {
+            self.generations().started.push(generation.clone());
+        }
+        self.read_from(&generation, 0, None)
+    }
+
+    fn attach(&self, attach: &Attach) -> Result<(), Refusal> {
+        let generation = self.own(&attach.id)?;
+        if !self.generations().attached.contains_key(&attach.id) {
+            self.check_attachments()?;
+        }
+        self.read_from(&generation, attach.after, attach.epoch.as_deref())
+    }
+
+    fn cancel(&self, cancel: Cancel) {
+        let Cancel { id, all, reason } = cancel;
+        if let Some(id) = id {
+            self.hub.cancel(&self.principal, &id, reason.clone());
+        }
+        if all {
+            let attached: Vec<_> = self.generations().attached.values().cloned().collect();
+            for generation in attached {
+                self.hub.cancel(&self.principal, generation.id(), reason.clone());
+            }
+        }
+    }
+
+    /// Attaching again to a generation moves its place.
+    fn read_from(&self, generation: &Arc<Generation>, after: u64, epoch: Option<&str>) -> Result<(), Refusal> {
+        let reader = generation.attach(after, epoch)?;
+        let id = generation.id().clone();
+        self.generations().attached.insert(id.clone(), generation.clone());
+        self.push(Out::Attach(id, reader)).map_err(Refusal::Connection)
+    }
+
+    fn check_attachments(&self) -> Result<(), ErrorInfo> {
+        if self.generations().attached.len() < self.limits.max_attachments as usize {
+            return Ok(());
+        }
+        let message =
+            format!("a connection is attached to at most {} generations at once", self.limits.max_attachments);
+        Err(ErrorInfo::new(ErrorCode::TooManyAttachments, message))
+    }
+
+    fn own(&self, id: &GenerationId) -> Result<Arc<Generation>, ErrorInfo> {
+        self.hub.get(&self.principal, id).ok_or_else(|| {
+            ErrorInfo::new(ErrorCode::GenerationNotFound, "no such generation is kept here").with_field("id")
+        })
+    }
+}
+
+/// Why a frame was not carried out: it is answered with an error, or it ends the connection.
+enum Refusal {
+    Frame(ErrorInfo),
+    Connection(End),
+}
+
+impl From<ErrorInfo> for Refusal {
+    fn from(error: ErrorInfo) -> Self {
+        Self::Frame(error)
+    }
+}

@@ -1,0 +1,264 @@
+//! A session: the actor that serves one connection.
+//!
+//! ```text
+//!            ┌─ read loop: frames in ─► commands to the hub ─┐
+//!   socket ──┤                                               │ outbox (bounded)
+//!            └─ write loop: readers of logs, outbox ◄────────┘
+//!                  feed all that is ready, flush once, with a deadline
+//! ```
+//!
+//! The two loops are raced in one task: a write that stalls never keeps a cancel or a pong from
+//! being read. The write loop holds one [`Reader`] for each generation that the connection is
+//! attached to, and reads from them only what it is about to write. So a client that stops
+//! reading costs the frames of one batch, and nobody else anything; when its connection is
+//! closed it attaches again, and gets exactly the rest.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_util::{SinkExt, StreamExt};
+use tokenwire_protocol::{
+    CloseCode, ConnectionFrame, ErrorCode, ErrorFrame, ErrorInfo, GenerationId, GoingAway, Hello, Limits, SUBPROTOCOL,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+    time::{Instant, timeout},
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Message,
+        error::{CapacityError, Error, ProtocolError},
+        protocol::{CloseFrame, WebSocketConfig},
+    },
+};
+
+use crate::{
+    auth::Principal,
+    config::LimitsConfig,
+    generation::{Generation, hub::Hub, short_random},
+};
+
+mod commands;
+mod outbox;
+mod writer;
+
+use outbox::{Out, Outbox};
+
+/// How far the server is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// It serves.
+    No,
+    /// It starts nothing new and tells its clients to go elsewhere.
+    Draining,
+    /// It closes every connection.
+    Closing,
+}
+
+/// How long a client has to answer a close before its socket is dropped.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Reconnects after a drain are spread over this time.
+const RECONNECT_SPREAD_MS: u64 = 2_000;
+
+/// How a connection's WebSocket is set up.
+///
+/// The read buffer is the standing cost of an idle connection; client frames are small, and a
+/// larger one only takes more reads. The write buffer is larger than a batch, so that a batch
+/// leaves in one write. Its bound is the write loop's: it feeds a batch, then waits until that is gone.
+pub(crate) fn websocket_config(limits: &LimitsConfig) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(2 << 10)
+        .write_buffer_size(writer::BATCH_BYTES * 2)
+        .max_message_size(Some(limits.max_frame_bytes as usize))
+        .max_frame_size(Some(limits.max_frame_bytes as usize))
+}
+
+/// Serves one connection until it ends.
+pub(crate) async fn run<S>(
+    socket: WebSocketStream<S>,
+    hub: Arc<Hub>,
+    principal: Principal,
+    mut shutdown: watch::Receiver<Shutdown>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let session = Session::new(hub, principal);
+    tracing::debug!(session = %session.name, principal = %session.principal, "connected");
+    session.say(ConnectionFrame::Hello(session.hello()));
+    let (mut sink, mut stream) = socket.split();
+    let end = tokio::select! {
+        biased;
+        end = session.read(&mut stream) => end,
+        end = session.write(&mut sink) => end,
+        end = session.drain(&mut shutdown) => end,
+    };
+    tracing::debug!(session = %session.name, ?end, "disconnected");
+    // Everything that was read from is let go before the goodbye, which may take its time.
+    drop(session);
+    let goodbye = async {
+        match end {
+            End::Gone => return,
+            // The answer to its close frame is queued already.
+            End::Left => {
+                let _ = sink.flush().await;
+            }
+            End::Close(code) => {
+                let frame = CloseFrame { code: code.as_u16().into(), reason: code.reason().into() };
+                let _ = sink.send(Message::Close(Some(frame))).await;
+            }
+        }
+        // The closing handshake is done when the client has answered; what it still says is not read.
+        while let Some(Ok(_)) = stream.next().await {}
+    };
+    let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The socket broke.
+    Gone,
+    /// The client closed it.
+    Left,
+    /// The server closes it.
+    Close(CloseCode),
+}
+
+struct Session {
+    name: String,
+    principal: Principal,
+    hub: Arc<Hub>,
+    limits: LimitsConfig,
+    outbox: Outbox,
+    generations: Mutex<Generations>,
+}
+
+/// The generations of this connection.
+#[derive(Default)]
+struct Generations {
+    attached: HashMap<GenerationId, Arc<Generation>>,
+    /// Those that it started and that may still run.
+    started: Vec<Arc<Generation>>,
+}
+
+impl Session {
+    fn new(hub: Arc<Hub>, principal: Principal) -> Self {
+        let limits = hub.config().limits;
+        Self { name: short_random(), principal, hub, limits, outbox: Outbox::default(), generations: Mutex::default() }
+    }
+
+    fn hello(&self) -> Hello {
+        Hello {
+            session: self.name.clone(),
+            protocol: SUBPROTOCOL.to_owned(),
+            heartbeat_seconds: self.limits.heartbeat_seconds,
+            limits: Limits {
+                max_frame_bytes: self.limits.max_frame_bytes,
+                max_generations: self.limits.max_generations,
+                max_attachments: self.limits.max_attachments,
+            },
+        }
+    }
+
+    /// Reads frames until the connection ends. One frame is one command; none waits for anything.
+    async fn read<S>(&self, stream: &mut S) -> End
+    where
+        S: StreamExt<Item = Result<Message, Error>> + Unpin,
+    {
+        let heartbeat = Duration::from_secs(self.limits.heartbeat_seconds.into());
+        let mut heard_at = Instant::now();
+        let mut beat = tokio::time::interval_at(heard_at + heartbeat, heartbeat);
+        loop {
+            let message = tokio::select! {
+                biased;
+                message = stream.next() => message,
+                now = beat.tick() => {
+                    if now.duration_since(heard_at) >= heartbeat * 2 {
+                        return End::Close(CloseCode::HeartbeatTimeout);
+                    }
+                    self.outbox.ping();
+                    continue;
+                }
+            };
+            heard_at = Instant::now();
+            let taken = match message {
+                Some(Ok(Message::Text(text))) => self.command(&text),
+                Some(Ok(Message::Binary(_))) => {
+                    self.refuse(None, ErrorInfo::new(ErrorCode::BinaryFrame, "frames are text, one JSON object each"))
+                }
+                // tungstenite answers pings by itself, at the next read or write.
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(()),
+                Some(Ok(Message::Close(_))) => return End::Left,
+                None => return End::Gone,
+                Some(Err(error)) => return self.broken(error),
+            };
+            if let Err(full) = taken {
+                return full;
+            }
+        }
+    }
+
+    /// What a read error means for the connection.
+    fn broken(&self, error: Error) -> End {
+        match error {
+            Error::Capacity(CapacityError::MessageTooLong { .. }) => {
+                let message = format!("a frame has at most {} bytes here", self.limits.max_frame_bytes);
+                let _ = self.refuse(None, ErrorInfo::new(ErrorCode::FrameTooLarge, message));
+                End::Close(CloseCode::TooLarge)
+            }
+            Error::Capacity(_) | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Gone,
+            Error::Protocol(_) => End::Close(CloseCode::ProtocolError),
+            Error::Utf8(_) => End::Close(CloseCode::InvalidText),
+            _ => End::Gone,
+        }
+    }
+
+    /// Waits for the server to shut down, and passes that on.
+    async fn drain(&self, shutdown: &mut watch::Receiver<Shutdown>) -> End {
+        let mut told = false;
+        loop {
+            match *shutdown.borrow_and_update() {
+                Shutdown::No => {}
+                Shutdown::Draining if told => {}
+                Shutdown::Draining => {
+                    told = true;
+                    let spread = uuid::Uuid::new_v4().as_u64_pair().0 % RECONNECT_SPREAD_MS;
+                    self.say(ConnectionFrame::GoingAway(GoingAway {
+                        reason: "the server is shutting down".to_owned(),
+                        reconnect_in_ms: spread,
+                    }));
+                }
+                Shutdown::Closing => return End::Close(CloseCode::GoingAway),
+            }
+            if shutdown.changed().await.is_err() {
+                return End::Close(CloseCode::GoingAway);
+            }
+        }
+    }
+
+    /// Queues a frame about the connection; one that finds no room is dropped with the connection soon after.
+    fn say(&self, frame: ConnectionFrame) {
+        let _ = self.push(Out::Frame(frame.to_json().into()));
+    }
+
+    /// Answers a frame that was refused.
+    fn refuse(&self, id: Option<GenerationId>, error: ErrorInfo) -> Result<(), End> {
+        let frame = ConnectionFrame::Error(ErrorFrame { id, error });
+        self.push(Out::Frame(frame.to_json().into()))
+    }
+
+    /// A full outbox belongs to a client that sends and does not read.
+    fn push(&self, out: Out) -> Result<(), End> {
+        self.outbox.push(out).map_err(|_| End::Close(CloseCode::SlowReader))
+    }
+
+    fn generations(&self) -> MutexGuard<'_, Generations> {
+        // No code that holds this lock can panic half-way through a change.
+        self.generations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

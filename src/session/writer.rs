@@ -1,0 +1,129 @@
+//! The write loop of a session.
+
+use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+
+use futures_util::{Sink, SinkExt};
+use tokenwire_protocol::{CloseCode, ErrorCode, ErrorInfo, GenerationId};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::{Bytes, Message, error::Error};
+
+use super::{End, Session, outbox::Out};
+use crate::generation::log::{Next, Reader};
+
+/// How much is fed before it is flushed. What is left comes with the next batch, which may find
+/// more of it merged. Bounds what a connection that does not drain can hold.
+pub(super) const BATCH_BYTES: usize = 32 << 10;
+
+/// The generations that the connection reads.
+#[derive(Default)]
+struct Attachments {
+    list: Vec<Attachment>,
+    /// Where the next batch begins, so that a busy generation does not starve the others.
+    next: usize,
+}
+
+struct Attachment {
+    id: GenerationId,
+    reader: Reader,
+}
+
+impl Session {
+    /// Writes until the connection ends: all that is ready, then one flush.
+    pub(super) async fn write<S>(&self, sink: &mut S) -> End
+    where
+        S: Sink<Message, Error = Error> + Unpin,
+    {
+        let deadline = Duration::from_secs(self.limits.write_timeout_seconds.into());
+        let mut attachments = Attachments::default();
+        loop {
+            self.ready(&mut attachments).await;
+            match timeout(deadline, self.batch(sink, &mut attachments)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return End::Gone,
+                // A sink never reports a slow client, it only stays pending.
+                Err(_) => return End::Close(CloseCode::SlowReader),
+            }
+        }
+    }
+
+    /// Waits until something can be written. Cancel-safe.
+    async fn ready(&self, attachments: &mut Attachments) {
+        let mut pushed = pin!(self.outbox.pushed());
+        poll_fn(|cx| {
+            let mut is_ready = pushed.as_mut().poll(cx).is_ready();
+            for attachment in &mut attachments.list {
+                is_ready |= attachment.reader.poll_ready(cx).is_ready();
+            }
+            if is_ready { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    async fn batch<S>(&self, sink: &mut S, attachments: &mut Attachments) -> Result<(), Error>
+    where
+        S: Sink<Message, Error = Error> + Unpin,
+    {
+        while let Some(out) = self.outbox.pop() {
+            match out {
+                Out::Frame(frame) => sink.feed(Message::Text(frame)).await?,
+                Out::Ping => sink.feed(Message::Ping(Bytes::new())).await?,
+                Out::Attach(id, reader) => attachments.put(id, reader),
+                Out::Detach(id) => attachments.remove(&id),
+            }
+        }
+        let mut bytes = 0;
+        let mut idle = 0;
+        while bytes < BATCH_BYTES && idle < attachments.list.len() {
+            let Some((at, attachment)) = attachments.turn() else { break };
+            match attachment.reader.next_frame() {
+                Next::Some((frame, is_terminal)) => {
+                    idle = 0;
+                    bytes += frame.len();
+                    sink.feed(Message::Text(frame)).await?;
+                    if is_terminal {
+                        self.forget(attachments, at);
+                    }
+                }
+                Next::Pending => idle += 1,
+                Next::End => self.forget(attachments, at),
+                Next::Gap { first } => {
+                    let id = attachment.id.clone();
+                    self.forget(attachments, at);
+                    let message = format!("events before seq {first} are no longer kept");
+                    // The outbox was just emptied.
+                    let _ = self.refuse(Some(id), ErrorInfo::new(ErrorCode::Gap, message).with_field("after"));
+                }
+            }
+        }
+        sink.flush().await
+    }
+
+    /// The log was read to its end: the connection is no longer attached to it.
+    fn forget(&self, attachments: &mut Attachments, at: usize) {
+        let Attachment { id, .. } = attachments.list.swap_remove(at);
+        self.generations().attached.remove(&id);
+    }
+}
+
+impl Attachments {
+    fn put(&mut self, id: GenerationId, reader: Reader) {
+        match self.list.iter_mut().find(|attachment| attachment.id == id) {
+            Some(attachment) => attachment.reader = reader,
+            None => self.list.push(Attachment { id, reader }),
+        }
+    }
+
+    fn remove(&mut self, id: &GenerationId) {
+        self.list.retain(|attachment| attachment.id != *id);
+    }
+
+    /// The next one in turn.
+    fn turn(&mut self) -> Option<(usize, &mut Attachment)> {
+        if self.list.is_empty() {
+            return None;
+        }
+        let at = self.next % self.list.len();
+        self.next = at + 1;
+        Some((at, &mut self.list[at]))
+    }
+}
