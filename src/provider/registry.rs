@@ -12,5 +12,5 @@ use crate::config::Config;
 ///
 /// A sentence that names the key of the configuration and the fix.
 pub fn configured(_config: &Config) -> Result<Vec<Arc<dyn Provider>>, String> {
-    Ok(vec![Arc::new(Demo::new())])
+    Ok(vec![Arc::new(Demo)])
 }

@@ -19,13 +19,6 @@ use crate::session::Shutdown;
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// A file that is part of the binary.
-macro_rules! file {
-    ($path:literal, $content_type:literal) => {
-        get(|| async { ([(header::CONTENT_TYPE, $content_type)], include_str!($path)) })
-    };
-}
-
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/v1/stream", get(upgrade::stream))
