@@ -184,6 +184,11 @@ impl Log {
         self.tail.load(Ordering::Acquire)
     }
 
+    /// The oldest seq that is still kept, or the one to come.
+    pub fn first(&self) -> u64 {
+        self.lock().first
+    }
+
     /// Whether the terminal event is written.
     pub fn is_sealed(&self) -> bool {
         self.lock().is_sealed
