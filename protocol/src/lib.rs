@@ -28,6 +28,7 @@ pub mod client;
 pub mod close;
 pub mod error;
 pub mod event;
+mod fields;
 pub mod id;
 pub mod message;
 pub mod server;
