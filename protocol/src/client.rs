@@ -1,18 +1,20 @@
 //! What a client may say.
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
     ErrorCode, ErrorInfo, GenerationId,
+    fields::{bad_field, fields, null_is_default, object},
     message::{Content, Message, Stop, Tool, ToolChoice},
 };
 
 /// A frame from the client to the server.
 ///
-/// Unknown fields are ignored. An unknown `type` is answered with an `error` frame.
+/// Unknown fields are ignored, and an optional field that is `null` counts as left out. An
+/// unknown `type` is answered with an `error` frame.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -53,120 +55,67 @@ impl ClientFrame {
     /// [`ErrorCode::BadJson`] if it is not a JSON object, [`ErrorCode::UnknownType`],
     /// or [`ErrorCode::BadField`] with `field` naming the one at fault.
     pub fn parse(text: &str) -> Result<Self, BadFrame> {
-        #[derive(Deserialize)]
-        struct Head<'a> {
-            #[serde(borrow, default, rename = "type")]
-            kind: Option<Cow<'a, str>>,
-            #[serde(borrow, default)]
-            id: Option<IdText<'a>>,
-        }
-
-        let not_an_object =
-            |message: String| BadFrame { id: None, error: Box::new(ErrorInfo::new(ErrorCode::BadJson, message)) };
-        // A first pass that skips everything but the two fields that say where an answer belongs.
-        let head: Head<'_> = match serde_json::from_str(text) {
-            Ok(head) => head,
-            Err(error) if error.is_data() && text.trim_ascii_start().starts_with('{') => {
-                let error = ErrorInfo::new(ErrorCode::BadField, "`type` must be a string").with_field("type");
-                return Err(BadFrame { id: None, error: Box::new(error) });
-            }
-            Err(error) if error.is_data() => {
-                return Err(not_an_object("a frame is a JSON object".to_owned()));
-            }
-            Err(error) => {
-                let at = (error.line(), error.column());
-                return Err(not_an_object(format!("not JSON: fails at line {} column {}", at.0, at.1)));
-            }
-        };
+        // Passes that skip everything but the two fields that say where an answer belongs.
+        let head: Head = object(text).and_then(|()| fields(text)).map_err(|error| BadFrame { id: None, error })?;
         let id = head.id.and_then(|IdText(id)| id?.parse().ok());
-        let bad = |error: ErrorInfo| BadFrame { id: id.clone(), error: Box::new(error) };
-        let Some(kind) = head.kind else {
-            return Err(bad(ErrorInfo::new(ErrorCode::BadField, "`type` is missing").with_field("type")));
+        Self::parse_kind(text, head.kind.as_deref()).map_err(|error| BadFrame { id, error })
+    }
+
+    fn parse_kind(text: &str, kind: Option<&str>) -> Result<Self, Box<ErrorInfo>> {
+        let frame = match kind {
+            Some("start") => Self::Start(fields(text)?),
+            Some("cancel") => Self::Cancel(fields(text)?),
+            Some("attach") => Self::Attach(fields(text)?),
+            Some("detach") => Self::Detach(fields(text)?),
+            Some("tool_result") => Self::ToolResult(fields(text)?),
+            Some("input") => Self::Input(fields(text)?),
+            Some("ping") => Self::Ping(fields(text)?),
+            Some(_) => {
+                let message = format!("`type` is one of {}", Self::TYPES.join(", "));
+                return Err(Box::new(ErrorInfo::new(ErrorCode::UnknownType, message).with_field("type")));
+            }
+            None => return Err(bad_field("type", "`type` is missing")),
         };
-        let frame = match &*kind {
-            "start" => fields(text).map(|start: Box<Start>| Self::Start(start)),
-            "cancel" => fields(text).map(Self::Cancel),
-            "attach" => fields(text).map(Self::Attach),
-            "detach" => fields(text).map(Self::Detach),
-            "tool_result" => fields(text).map(Self::ToolResult),
-            "input" => fields(text).map(Self::Input),
-            "ping" => fields(text).map(Self::Ping),
-            _ => Err(ErrorInfo::new(ErrorCode::UnknownType, format!("`type` is one of {}", Self::TYPES.join(", ")))
-                .with_field("type")),
-        };
-        let frame = frame.map_err(bad)?;
-        match frame.check() {
-            Ok(()) => Ok(frame),
-            Err(error) => Err(BadFrame { id, error: Box::new(error) }),
-        }
+        frame.check()?;
+        Ok(frame)
     }
 
     /// What the types alone cannot say.
-    fn check(&self) -> Result<(), ErrorInfo> {
-        let bad =
-            |field: &str, message: &'static str| Err(ErrorInfo::new(ErrorCode::BadField, message).with_field(field));
+    fn check(&self) -> Result<(), Box<ErrorInfo>> {
         match self {
+            Self::Start(start) if start.model.is_empty() => Err(bad_field("model", "`model` is empty")),
             Self::Start(start) if start.messages.is_empty() && start.continue_from.is_none() => {
-                bad("messages", "`messages` needs at least one message")
+                Err(bad_field("messages", "`messages` needs at least one message"))
             }
-            Self::Start(start) if start.model.is_empty() => bad("model", "`model` is empty"),
-            Self::Input(input) if input.messages.is_empty() => bad("messages", "`messages` needs at least one message"),
-            Self::Cancel(Cancel { id: None, all: false, .. }) => bad("id", "`id` is missing, or say `\"all\": true`"),
+            Self::Input(input) if input.messages.is_empty() => {
+                Err(bad_field("messages", "`messages` needs at least one message"))
+            }
+            Self::Cancel(Cancel { id: None, all: false, .. }) => {
+                Err(bad_field("id", "`id` is missing, or say `\"all\": true`"))
+            }
             _ => Ok(()),
         }
     }
 }
 
-/// An `id` of any JSON type: in the first pass a wrong one is not an error yet.
-struct IdText<'a>(Option<Cow<'a, str>>);
+/// The fields that say what a frame is and where its answer belongs.
+#[derive(Deserialize)]
+struct Head {
+    #[serde(default, rename = "type")]
+    kind: Option<String>,
+    #[serde(default)]
+    id: Option<IdText>,
+}
 
-impl<'de: 'a, 'a> Deserialize<'de> for IdText<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+/// An `id` of any JSON type: in the first pass a wrong one is not an error yet.
+struct IdText(Option<String>);
+
+impl<'de> Deserialize<'de> for IdText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self(match Value::deserialize(deserializer)? {
-            Value::String(id) => Some(Cow::Owned(id)),
+            Value::String(id) => Some(id),
             _ => None,
         }))
-    }
-}
-
-/// Reads the fields of a frame, and on failure names the one at fault.
-fn fields<T: DeserializeOwned>(text: &str) -> Result<T, ErrorInfo> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let mut message = error.inner().to_string();
-        // The position means nothing to a client that built the frame from an object.
-        if let Some(at) = message.find(" at line ") {
-            message.truncate(at);
-        }
-        let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
-        let field = match (path.as_str(), missing) {
-            (".", Some(missing)) => missing.to_owned(),
-            (path, Some(missing)) => format!("{path}.{missing}"),
-            (path, None) => path.to_owned(),
-        };
-        ErrorInfo::new(ErrorCode::BadField, without_values(&message)).with_field(field)
-    })
-}
-
-/// Serde quotes the offending value (`invalid type: string "my prompt"`); an error frame must not.
-fn without_values(message: &str) -> String {
-    match message.split_once(", expected ") {
-        Some((found, expected)) if found.starts_with("invalid ") => {
-            let kind =
-                found.split_once(": ").map_or("", |(_, value)| value.split([' ', '`']).next().unwrap_or_default());
-            match kind {
-                "" => format!("expected {expected}"),
-                kind => format!("expected {expected}, not {kind}"),
-            }
-        }
-        _ => match message.split_once("unknown variant `") {
-            Some((_, rest)) => match rest.split_once("`, ") {
-                Some((_, expected)) => expected.to_owned(),
-                None => "a value that is not known".to_owned(),
-            },
-            None => message.to_owned(),
-        },
     }
 }
 
@@ -181,17 +130,17 @@ pub struct Start {
     /// `provider/model`, or the name of a route.
     pub model: String,
     /// The conversation.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub messages: Vec<Message>,
     /// Tools that the model may call.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<Tool>,
     /// Whether and which tool must be called. Default: the model decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_choice: Option<ToolChoice>,
     /// End with reason `tool_calls` when the model calls a tool, instead of waiting for
     /// `tool_result` frames and going on. Default false.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "std::ops::Not::not")]
     pub end_at_tool_calls: bool,
     /// Sampling temperature, in the provider's range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -216,22 +165,22 @@ pub struct Start {
     pub reasoning_effort: Option<String>,
     /// Fields for one provider, by its name, put into its request as they are:
     /// `{"openai": {"service_tier": "flex"}}`.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Map::is_empty")]
     pub provider_options: Map<String, Value>,
     /// What happens when no connection is attached any more. Default: `cancel` after the server's grace period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_disconnect: Option<OnDisconnect>,
     /// Deadlines for this generation, each within the server's limit.
-    #[serde(default, skip_serializing_if = "Timeouts::is_default")]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Timeouts::is_default")]
     pub timeouts: Timeouts,
     /// Anything, for the application's own use: hooks see it, the provider does not.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
     /// A finished generation whose conversation goes before `messages`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continue_from: Option<GenerationId>,
     /// Repeat the whole text in the terminal event. Default false.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "std::ops::Not::not")]
     pub accumulate: bool,
 }
 
@@ -322,7 +271,7 @@ pub struct Cancel {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<GenerationId>,
     /// Every generation that this connection is attached to.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "std::ops::Not::not")]
     pub all: bool,
     /// Why, repeated in the `cancelled` event. At most 256 bytes are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -336,7 +285,7 @@ pub struct Attach {
     /// The generation.
     pub id: GenerationId,
     /// The `seq` last seen; 0 for the whole log.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub after: u64,
     /// The `epoch` of the `started` event that was seen. A position from another epoch is answered with `gap`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -362,7 +311,7 @@ pub struct ToolResult {
     /// What the tool answered.
     pub content: Content,
     /// Whether the tool failed, so that `content` describes an error. Default false.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "std::ops::Not::not")]
     pub is_error: bool,
 }
 

@@ -100,7 +100,7 @@ impl Event {
     }
 }
 
-/// The generation was accepted.
+/// The generation was accepted. Always seq 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 pub struct Started {
@@ -233,7 +233,7 @@ pub struct Timing {
     pub total_ms: u64,
 }
 
-/// The model came to its end.
+/// The model came to its end. Terminal: nothing follows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 pub struct Finished {
@@ -272,7 +272,7 @@ pub enum FinishReason {
     Other,
 }
 
-/// Somebody stopped the generation.
+/// Somebody stopped the generation. Terminal: nothing follows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 pub struct Cancelled {
@@ -303,7 +303,7 @@ pub enum CancelledBy {
     Server,
 }
 
-/// The generation could not be completed.
+/// The generation could not be completed. Terminal: nothing follows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 pub struct Failed {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
-#[cfg_attr(feature = "generate", schemars(with = "String"))]
+#[cfg_attr(feature = "generate", schemars(with = "String", extend("pattern" = "^[A-Za-z0-9._:-]{1,128}$")))]
 pub struct GenerationId(Arc<str>);
 
 impl GenerationId {

@@ -10,6 +10,10 @@
 //! [`client`] and [`server`] are the two directions of the socket, [`event`] is what a
 //! generation's log is made of, [`error`] and [`close`] are the codes.
 //!
+//! An `id` is repeated in every frame of its generation; `seq` is what a client keeps, and gives
+//! back as `after` to go on where it was. A bad frame is answered, not fatal:
+//! [`ClientFrame::parse`] says with what.
+//!
 //! ```
 //! use tokenwire_protocol::{ClientFrame, EventFrame, Event, Delta};
 //!
@@ -28,6 +32,7 @@ pub mod client;
 pub mod close;
 pub mod error;
 pub mod event;
+mod fields;
 pub mod id;
 pub mod message;
 pub mod server;
@@ -46,3 +51,7 @@ pub use server::{ConnectionFrame, ErrorFrame, GoingAway, Hello, Limits, Pong, Se
 
 /// The WebSocket subprotocol name. Optional for a client; the server echoes it when it is offered.
 pub const SUBPROTOCOL: &str = "tokenwire.v1";
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -11,6 +11,8 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
+use crate::fields::null_is_default;
+
 /// One message of the conversation.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
@@ -21,7 +23,7 @@ pub struct Message {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Content>,
     /// The tool calls that an assistant message made.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<MessageToolCall>,
     /// In a `tool` message: the call that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -150,7 +152,7 @@ impl<'de> Deserialize<'de> for Content {
 }
 
 /// One part of a message's content.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Part {
@@ -191,6 +193,38 @@ impl Part {
             Self::ImageUrl { image_url } => image_url.url.len(),
             Self::InputAudio { input_audio: value } | Self::File { file: value } => value.to_string().len(),
         }
+    }
+}
+
+// Written by hand because a derived one buffers the part before it looks at its fields, and an
+// error would name only the part.
+impl<'de> Deserialize<'de> for Part {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Kind {
+            Text,
+            ImageUrl,
+            InputAudio,
+            File,
+        }
+        #[derive(Deserialize)]
+        struct Fields {
+            #[serde(rename = "type")]
+            kind: Kind,
+            text: Option<String>,
+            image_url: Option<ImageUrl>,
+            input_audio: Option<Value>,
+            file: Option<Value>,
+        }
+        let Fields { kind, text, image_url, input_audio, file } = Fields::deserialize(deserializer)?;
+        let missing = de::Error::missing_field;
+        Ok(match kind {
+            Kind::Text => Self::Text { text: text.ok_or_else(|| missing("text"))? },
+            Kind::ImageUrl => Self::ImageUrl { image_url: image_url.ok_or_else(|| missing("image_url"))? },
+            Kind::InputAudio => Self::InputAudio { input_audio: input_audio.ok_or_else(|| missing("input_audio"))? },
+            Kind::File => Self::File { file: file.ok_or_else(|| missing("file"))? },
+        })
     }
 }
 
