@@ -18,6 +18,14 @@
 //! Retries, timeouts and cancelling are not here: they are the generation's, and so the same
 //! for every provider. A turn is cancelled by dropping its future.
 
+mod call_ids;
+mod errors;
+mod finish;
+pub mod framing;
+mod http;
+mod json;
+pub mod openai_chat;
+mod tool_calls;
 pub mod vendors;
 
 use std::{borrow::Cow, future::Future, pin::Pin, sync::Arc};
