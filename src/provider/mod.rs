@@ -18,10 +18,17 @@
 //! Retries, timeouts and cancelling are not here: they are the generation's, and so the same
 //! for every provider. A turn is cancelled by dropping its future.
 
+mod call_ids;
 pub mod demo;
 pub mod driver;
+mod errors;
+mod finish;
 pub mod framing;
+mod http;
+mod json;
+pub mod openai_chat;
 mod registry;
+mod tool_calls;
 pub mod vendors;
 
 pub use registry::configured;

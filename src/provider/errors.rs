@@ -1,0 +1,323 @@
+//! Reads providers' errors: those before a stream and those inside one.
+//!
+//! Vendors agree on nothing but JSON, and not all on that. So the shape is searched for a
+//! message, for words (`type`, `code`, `status`) and for a number, and those decide the code:
+//! words first, then the message, then the HTTP status.
+
+use serde_json::{Map, Value};
+use tokenwire_protocol::{ErrorCode, ErrorInfo};
+
+/// The longest message that is passed on, in characters. Long ones repeat the request.
+const MAX_MESSAGE_CHARS: usize = 300;
+
+/// Reads an answer that is an error before any stream.
+pub(crate) fn of_response(status: u16, body: &[u8]) -> ErrorInfo {
+    let text = String::from_utf8_lossy(body);
+    let mut report = match serde_json::from_str::<Value>(&text) {
+        Ok(body) => Report::read(&body),
+        // A gateway's page says nothing that the status does not say.
+        Err(_) if text.trim_start().starts_with('<') => Report::default(),
+        Err(_) => Report { message: text.into_owned(), ..Report::default() },
+    };
+    report.status = Some(status);
+    report.into_error()
+}
+
+/// Reads an error inside a stream. `None`: the message is no error.
+///
+/// It is judged by its own words: that the stream began with status 200 means nothing.
+pub(crate) fn of_message(message: &Value) -> Option<ErrorInfo> {
+    is_error(message).then(|| Report::read(message).into_error())
+}
+
+/// Reads a message that is known to be an error, because its event is named so.
+pub(crate) fn of_error_event(data: &str) -> ErrorInfo {
+    let report = match serde_json::from_str(data) {
+        Ok(data) => Report::read(&data),
+        Err(_) => Report { message: data.to_owned(), ..Report::default() },
+    };
+    report.into_error()
+}
+
+/// The error of a turn whose finish reason says that the provider failed.
+pub(crate) fn of_finish_reason(reason: &str) -> ErrorInfo {
+    let message = format!("the provider stopped with the reason {reason}");
+    Report { message, words: vec![reason.to_ascii_lowercase()], status: None }.into_error()
+}
+
+/// The error of a message that cannot be read.
+pub(crate) fn unreadable() -> ErrorInfo {
+    ErrorInfo::new(ErrorCode::ProviderProtocol, "a message of the provider's is not JSON")
+}
+
+fn is_error(message: &Value) -> bool {
+    let Some(object) = message.as_object() else {
+        return message.as_array().and_then(|list| list.first()).is_some_and(is_error);
+    };
+    let says = |key: &str, value: &str| object.get(key).and_then(Value::as_str) == Some(value);
+    ["error", "errors", "error_message", "error_type", "detail"].iter().any(|key| object.get(*key).is_some_and(is_set))
+        || says("object", "error")
+        || says("type", "error")
+        || (object.contains_key("message") && object.contains_key("code"))
+}
+
+/// What an error says about itself.
+#[derive(Debug, Default)]
+struct Report {
+    message: String,
+    /// Types, codes and statuses, in lower case.
+    words: Vec<String>,
+    status: Option<u16>,
+}
+
+impl Report {
+    fn read(value: &Value) -> Self {
+        let mut report = Self::default();
+        report.add(value, 4);
+        report
+    }
+
+    /// Adds what `value` says. The outermost message counts. `depth` bounds how deep errors are
+    /// nested: gateways wrap each other's, also as JSON text in a message.
+    fn add(&mut self, value: &Value, depth: usize) {
+        let Some(depth) = depth.checked_sub(1) else { return };
+        match value {
+            Value::Object(object) => self.add_object(object, depth),
+            Value::Array(list) => list.iter().take(1).for_each(|value| self.add(value, depth)),
+            Value::String(text) => self.add_text(text, depth),
+            _ => {}
+        }
+    }
+
+    fn add_object(&mut self, object: &Map<String, Value>, depth: usize) {
+        for key in ["code", "type", "status", "error_type", "status_code", "statusCode"] {
+            match object.get(key) {
+                Some(Value::String(word)) => self.add_word(word),
+                Some(Value::Number(number)) => self.add_status(number.as_u64()),
+                _ => {}
+            }
+        }
+        // `msg` and not the rest of a validation error: the rest repeats the input.
+        for key in ["error", "errors", "message", "error_message", "msg", "detail", "title"] {
+            if let Some(value) = object.get(key).filter(|value| is_set(value)) {
+                self.add(value, depth);
+            }
+        }
+        // What the provider behind OpenRouter said.
+        if let Some(raw) = object.get("metadata").and_then(|metadata| metadata.get("raw")) {
+            let mut inner = Self::default();
+            inner.add(raw, depth);
+            if !inner.message.is_empty() && inner.message != self.message {
+                self.message = format!("{}: {}", self.message, inner.message);
+            }
+            self.words.extend(inner.words);
+        }
+    }
+
+    fn add_text(&mut self, text: &str, depth: usize) {
+        if text.trim_start().starts_with(['{', '['])
+            && let Ok(value) = serde_json::from_str::<Value>(text)
+            && value.is_object() | value.is_array()
+        {
+            self.add(&value, depth);
+        } else if self.message.is_empty() {
+            self.message.push_str(text);
+        }
+    }
+
+    fn add_word(&mut self, word: &str) {
+        match word.parse() {
+            Ok(number) => self.add_status(Some(number)),
+            Err(_) => self.words.push(word.to_ascii_lowercase()),
+        }
+    }
+
+    fn add_status(&mut self, number: Option<u64>) {
+        let status = number.and_then(|number| u16::try_from(number).ok()).filter(|status| (400..600).contains(status));
+        self.status = self.status.or(status);
+    }
+
+    fn into_error(self) -> ErrorInfo {
+        let code = self.code();
+        let message = match (short(&self.message), self.status) {
+            (message, _) if !message.is_empty() => message,
+            (_, Some(status)) => format!("the provider answered with status {status}"),
+            _ => "the provider reported an error without saying which".to_owned(),
+        };
+        let mut error = ErrorInfo::new(code, message);
+        error.status = self.status;
+        if code == ErrorCode::ProviderError
+            && let Some(status) = self.status
+        {
+            error.retryable = matches!(status, 408 | 409 | 425 | 500 | 502..=504 | 520..=524 | 529);
+        }
+        error
+    }
+
+    fn code(&self) -> ErrorCode {
+        let message = self.message.to_ascii_lowercase();
+        self.words
+            .iter()
+            .find_map(|word| find(WORDS, word))
+            .or_else(|| find(PHRASES, &message))
+            .or_else(|| is_about_unknown_model(&message).then_some(ErrorCode::ModelNotFound))
+            .or_else(|| self.status.map(of_status))
+            .or_else(|| self.words.iter().find_map(|word| find(VAGUE_WORDS, word)))
+            .unwrap_or(ErrorCode::ProviderError)
+    }
+}
+
+/// Parts of types and codes that say what is wrong whatever the status is.
+const WORDS: &[(&str, ErrorCode)] = &[
+    ("context_length", ErrorCode::ContextTooLong),
+    ("context_size", ErrorCode::ContextTooLong),
+    ("context_window", ErrorCode::ContextTooLong),
+    ("request_too_large", ErrorCode::ContextTooLong),
+    ("insufficient_quota", ErrorCode::Quota),
+    ("exceeded_current_quota", ErrorCode::Quota),
+    ("insufficient_balance", ErrorCode::Quota),
+    ("insufficient_credits", ErrorCode::Quota),
+    ("payment_required", ErrorCode::Quota),
+    ("arrearage", ErrorCode::Quota),
+    ("billing", ErrorCode::Quota),
+    ("api_key", ErrorCode::Authentication),
+    ("apikey", ErrorCode::Authentication),
+    ("authentication", ErrorCode::Authentication),
+    ("unauthenticated", ErrorCode::Authentication),
+    ("unauthorized", ErrorCode::Authentication),
+    ("model_not_found", ErrorCode::ModelNotFound),
+    ("model_not_exist", ErrorCode::ModelNotFound),
+    ("modelnotfound", ErrorCode::ModelNotFound),
+    ("invalid_model", ErrorCode::ModelNotFound),
+    ("unknown_model", ErrorCode::ModelNotFound),
+    ("not_found_error", ErrorCode::ModelNotFound),
+    ("content_filter", ErrorCode::ContentFilter),
+    ("content_policy", ErrorCode::ContentFilter),
+    ("responsibleaipolicy", ErrorCode::ContentFilter),
+    ("data_inspection", ErrorCode::ContentFilter),
+    ("moderation", ErrorCode::ContentFilter),
+    ("sensitive", ErrorCode::ContentFilter),
+    ("overloaded", ErrorCode::Overloaded),
+    ("unavailable", ErrorCode::Overloaded),
+    ("insufficient_system_resource", ErrorCode::Overloaded),
+    ("rate_limit", ErrorCode::RateLimit),
+    ("ratelimit", ErrorCode::RateLimit),
+    ("too_many_requests", ErrorCode::RateLimit),
+    ("throttl", ErrorCode::RateLimit),
+    ("resource_exhausted", ErrorCode::RateLimit),
+    ("permission", ErrorCode::Permission),
+    ("forbidden", ErrorCode::Permission),
+    ("access_denied", ErrorCode::Permission),
+    ("accessdenied", ErrorCode::Permission),
+    // The model wrote a call that does not fit the tool. Groq says 400, but the request was right.
+    ("tool_use_failed", ErrorCode::ProviderError),
+];
+
+/// Parts of types that are used for everything, so that a status says more.
+const VAGUE_WORDS: &[(&str, ErrorCode)] = &[
+    ("invalid_request", ErrorCode::InvalidRequest),
+    ("bad_request", ErrorCode::InvalidRequest),
+    ("validation", ErrorCode::InvalidRequest),
+];
+
+/// Parts of messages, for vendors whose types and statuses are vague.
+const PHRASES: &[(&str, ErrorCode)] = &[
+    ("context length", ErrorCode::ContextTooLong),
+    ("context window", ErrorCode::ContextTooLong),
+    ("context size", ErrorCode::ContextTooLong),
+    ("prompt is too long", ErrorCode::ContextTooLong),
+    ("input is too long", ErrorCode::ContextTooLong),
+    ("too many tokens", ErrorCode::ContextTooLong),
+    ("maximum number of tokens", ErrorCode::ContextTooLong),
+    ("credit balance", ErrorCode::Quota),
+    ("insufficient balance", ErrorCode::Quota),
+    ("insufficient credits", ErrorCode::Quota),
+    ("exceeded your current quota", ErrorCode::Quota),
+    ("incorrect api key", ErrorCode::Authentication),
+    ("invalid api key", ErrorCode::Authentication),
+    ("api key not valid", ErrorCode::Authentication),
+    ("overloaded", ErrorCode::Overloaded),
+    ("rate limit", ErrorCode::RateLimit),
+    ("too many requests", ErrorCode::RateLimit),
+];
+
+fn find(table: &[(&str, ErrorCode)], text: &str) -> Option<ErrorCode> {
+    table.iter().find(|(part, _)| text.contains(part)).map(|(_, code)| *code)
+}
+
+fn is_about_unknown_model(message: &str) -> bool {
+    message.contains("model")
+        && ["does not exist", "not found", "invalid model", "unknown model", "no such model", "not a valid model"]
+            .iter()
+            .any(|phrase| message.contains(phrase))
+}
+
+fn of_status(status: u16) -> ErrorCode {
+    match status {
+        401 => ErrorCode::Authentication,
+        402 => ErrorCode::Quota,
+        403 => ErrorCode::Permission,
+        404 => ErrorCode::ModelNotFound,
+        413 => ErrorCode::ContextTooLong,
+        429 => ErrorCode::RateLimit,
+        503 | 529 => ErrorCode::Overloaded,
+        408 | 409 | 425 => ErrorCode::ProviderError,
+        400..500 => ErrorCode::InvalidRequest,
+        _ => ErrorCode::ProviderError,
+    }
+}
+
+fn is_set(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(object) => !object.is_empty(),
+        _ => true,
+    }
+}
+
+/// The message on one line, without keys, cut to [`MAX_MESSAGE_CHARS`].
+fn short(message: &str) -> String {
+    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut line = redact(&line);
+    if let Some((end, _)) = line.char_indices().nth(MAX_MESSAGE_CHARS) {
+        line.truncate(end);
+        line.push('…');
+    }
+    line
+}
+
+/// Replaces what looks like a key. Vendors repeat the key that they refuse.
+fn redact(message: &str) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
+    let mut redacted = String::with_capacity(message.len());
+    let mut is_after_bearer = false;
+    let mut rest = message;
+    while let Some(first) = rest.chars().next() {
+        let end = rest.find(|c| is_word(c) != is_word(first)).unwrap_or(rest.len());
+        let (part, tail) = rest.split_at(end);
+        let is_key = is_word(first) && (is_after_bearer || looks_like_key(part));
+        redacted.push_str(if is_key { "***" } else { part });
+        if is_word(first) {
+            is_after_bearer = part.eq_ignore_ascii_case("bearer");
+        }
+        rest = tail;
+    }
+    redacted
+}
+
+fn looks_like_key(word: &str) -> bool {
+    const PREFIXES: &[&str] = &[
+        "sk-", "sk_", "rk-", "pk-", "gsk_", "xai-", "pplx-", "hf_", "csk-", "fw_", "tgp_", "nvapi-", "r8_", "ghp_",
+        "gho_", "AIza", "AKIA", "ASIA", "eyJ",
+    ];
+    let word = word.trim_end_matches('.');
+    let is_dense = |word: &str| {
+        word.len() >= 32
+            && word.bytes().any(|byte| byte.is_ascii_digit())
+            && word.bytes().any(|byte| byte.is_ascii_alphabetic())
+            && !word.contains(['-', '_', '.'])
+    };
+    (word.len() >= 8 && PREFIXES.iter().any(|prefix| word.starts_with(prefix))) || is_dense(word)
+}
