@@ -142,6 +142,13 @@ impl Config {
                     );
                     problems.push(problem.with_fix("`tokenwire hash-key` makes one"));
                 }
+                (Some(plain), None) if !is_sendable(plain) => {
+                    let problem = Problem::new(
+                        path.clone().key("key"),
+                        "expected visible ASCII characters without spaces, as a header needs",
+                    );
+                    problems.push(problem.with_fix("`tokenwire hash-key` makes one"));
+                }
                 (None, Some(sha256)) if !is_sha256(sha256) => {
                     let problem = Problem::new(path.clone().key("sha256"), "expected 64 hexadecimal digits");
                     problems.push(problem.with_fix("`tokenwire hash-key` reads a key and prints this line"));
@@ -204,6 +211,11 @@ fn check_provider(name: &str, provider: &ProviderConfig, problems: &mut Vec<Prob
             problems.push(Problem::new(path().key("models").index(index), "is empty"));
         }
     }
+}
+
+/// Whether a client can send this key in a header.
+pub fn is_sendable(key: &str) -> bool {
+    key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Whether only this machine can reach `address`.
