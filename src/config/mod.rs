@@ -2,16 +2,38 @@
 //!
 //! One structure serves the TOML file, the environment, the flags and library users. Each
 //! field's doc says what it does, its unit and its default.
+//!
+//! [`Loader`] reads it (flags over environment over file over defaults), [`Config::validate`]
+//! checks it, [`ConfigError`] says what is wrong, where, and how to fix it.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+mod env;
+mod error;
+mod load;
+mod validate;
 
-use serde::Deserialize;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, fmt::Write as _, net::SocketAddr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+pub use env::{Env, process_env};
+pub use error::{ConfigError, KeyPath, Origin, Problem};
+pub use load::{DEFAULT_FILE, Loaded, Loader};
+pub use validate::{MIN_KEY_CHARS, WIRE_FORMATS, is_loopback, is_sendable};
 
 /// Everything that can be configured. `Config::default()` serves on loopback without authentication.
-#[derive(Clone, Debug, Deserialize)]
+//
+// Serialized only for its scalars (see `Config::scalars`): what holds keys is left out, and its
+// types cannot be serialized at all.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where to listen. Default `127.0.0.1:8080`; port 0 takes a free one.
+    #[serde(deserialize_with = "load::listen")]
     pub listen: SocketAddr,
     /// Threads that serve connections. Default 0: one per core.
     pub workers: usize,
@@ -22,6 +44,7 @@ pub struct Config {
     /// Allow a listen address that is not loopback without any key in `[auth]`. Default false.
     pub insecure_no_auth: bool,
     /// Who may connect.
+    #[serde(skip_serializing)]
     pub auth: AuthConfig,
     /// What one connection and the server may use.
     pub limits: LimitsConfig,
@@ -32,6 +55,7 @@ pub struct Config {
     /// Retries while nothing was shown.
     pub retry: RetryConfig,
     /// Providers, by name. A known name needs only what differs from its row of data.
+    #[serde(skip_serializing)]
     pub providers: BTreeMap<String, ProviderConfig>,
 }
 
@@ -49,6 +73,35 @@ impl Default for Config {
             retention: RetentionConfig::default(),
             retry: RetryConfig::default(),
             providers: BTreeMap::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Every key that holds a single value or a list of strings, by its path, with its value.
+    /// Keys of clients and providers are not among them.
+    pub fn scalars(&self) -> BTreeMap<String, Value> {
+        let mut scalars = BTreeMap::new();
+        // Numbers, flags, strings and lists of strings always encode.
+        let Ok(Value::Object(top)) = serde_json::to_value(self) else { return scalars };
+        for (key, value) in top {
+            match value {
+                Value::Object(section) => {
+                    scalars.extend(section.into_iter().map(|(inner, value)| (format!("{key}.{inner}"), value)));
+                }
+                value => {
+                    scalars.insert(key, value);
+                }
+            }
+        }
+        scalars
+    }
+
+    /// Replaces plain keys of clients by their hashes.
+    fn hash_keys(&mut self) {
+        for key in &mut self.auth.keys {
+            key.sha256 = key.sha256_hex();
+            key.key = None;
         }
     }
 }
@@ -73,6 +126,26 @@ pub struct KeyConfig {
     pub key: Option<String>,
 }
 
+impl KeyConfig {
+    /// The SHA-256 of the key in lower-case hex. `None` when there is neither key nor hash.
+    pub fn sha256_hex(&self) -> Option<String> {
+        match (&self.sha256, &self.key) {
+            (Some(sha256), _) => Some(sha256.to_ascii_lowercase()),
+            (None, Some(key)) => Some(sha256_hex(key)),
+            (None, None) => None,
+        }
+    }
+}
+
+/// The SHA-256 of a key in lower-case hex, as `sha256` in `[[auth.keys]]` holds it.
+pub fn sha256_hex(key: &str) -> String {
+    Sha256::digest(key.as_bytes()).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
 impl std::fmt::Debug for KeyConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("KeyConfig").field("principal", &self.principal).finish_non_exhaustive()
@@ -80,7 +153,7 @@ impl std::fmt::Debug for KeyConfig {
 }
 
 /// What one connection and the server may use.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
     /// Largest frame from a client, in bytes. Default 1 MiB. Longer ones close the connection with 1009.
@@ -120,7 +193,7 @@ impl Default for LimitsConfig {
 }
 
 /// Deadlines of generations.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TimeoutsConfig {
     /// Until the provider is connected to. Default 10 s.
@@ -154,7 +227,7 @@ impl Default for TimeoutsConfig {
 }
 
 /// How long ended generations are kept, for `attach` and for a repeated `start`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionConfig {
     /// Seconds after the end. Default 300.
@@ -172,7 +245,7 @@ impl Default for RetentionConfig {
 }
 
 /// Retries while nothing was shown.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetryConfig {
     /// Attempts in all. Default 3; 1 means no retry.

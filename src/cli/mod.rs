@@ -1,0 +1,110 @@
+//! The commands. Each has a file with its arguments and its `run`; a new one is a variant of
+//! [`Command`] and a line in [`run`].
+
+mod check;
+mod hash_key;
+mod log;
+
+use std::{fmt, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use tokenwire::config::{ConfigError, Loader};
+
+/// One WebSocket between an interactive UI and any LLM: streaming, cancel, resume.
+#[derive(Parser)]
+#[command(name = "tokenwire", version, after_help = HELP, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check the configuration and show what it comes to
+    Check(check::CheckArgs),
+    /// Make a client's key, or hash one read from stdin
+    HashKey(hash_key::HashKeyArgs),
+}
+
+/// What every help ends with.
+const HELP: &str = "\
+Examples:
+  tokenwire                                 serve the demo model, no key needed
+  OPENAI_API_KEY=... tokenwire              serve OpenAI's models too
+  tokenwire --listen 127.0.0.1:9000         listen elsewhere
+  tokenwire chat                            talk to it from the terminal
+  echo \"Why is the sky blue?\" | tokenwire chat
+  tokenwire hash-key --principal alice >> tokenwire.toml
+  tokenwire check                           see what is enabled, and why
+
+Configuration, the first that sets a key wins:
+  1. flags
+  2. environment   any key of the file: TOKENWIRE_ and its path in capitals,
+                   such as TOKENWIRE_LISTEN, TOKENWIRE_LIMITS_MAX_FRAME_BYTES
+  3. file          --config FILE, or TOKENWIRE_CONFIG, or ./tokenwire.toml
+  4. defaults
+
+More variables:
+  OPENAI_API_KEY, ANTHROPIC_API_KEY, ...    switch a provider on (`tokenwire check` lists them)
+  OPENAI_BASE_URL, ANTHROPIC_BASE_URL, ...  point a provider elsewhere
+  TOKENWIRE_LOG                             what to log: warn, debug, tokenwire=trace
+  TOKENWIRE_KEY                             the key that `chat` connects with
+
+Documentation: https://github.com/tokenwire/tokenwire";
+
+/// Which file the configuration is read from.
+#[derive(Args, Clone, Default)]
+struct ConfigArgs {
+    /// TOML file to read instead of TOKENWIRE_CONFIG or ./tokenwire.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigArgs {
+    fn loader(self) -> Loader {
+        match self.config {
+            Some(file) => Loader::from_env().file(file),
+            None => Loader::from_env(),
+        }
+    }
+}
+
+/// Why a command failed, in words for the terminal.
+struct Failure(String);
+
+impl Failure {
+    fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Runs the command line of this process. Exit code 0: done; 1: failed; 2: not understood.
+pub fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Some(Command::Check(args)) => check::run(args),
+        Some(Command::HashKey(args)) => hash_key::run(args),
+        None => Ok(()),
+    }
+}

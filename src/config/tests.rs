@@ -1,0 +1,331 @@
+//! Configurations, and what is said about them.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+fn env(variables: &[(&str, &str)]) -> Env {
+    variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+fn load(toml: &str) -> Result<Loaded, ConfigError> {
+    Loader::new().toml(toml).load()
+}
+
+#[track_caller]
+fn check(toml: &str, expected: &str) {
+    assert_eq!(load(toml).unwrap_err().to_string(), expected);
+}
+
+#[track_caller]
+fn check_env(variables: &[(&str, &str)], expected: &str) {
+    assert_eq!(Loader::new().env(env(variables)).load().unwrap_err().to_string(), expected);
+}
+
+#[test]
+fn nothing_configured_is_the_defaults() {
+    let loaded = load("").unwrap();
+    assert_eq!(loaded.config.scalars(), Config::default().scalars());
+    assert_eq!(loaded.config.listen.to_string(), "127.0.0.1:8080");
+    assert!(loaded.warnings.is_empty());
+}
+
+#[test]
+fn every_number_has_a_range_that_holds_its_default() {
+    let numbers: Vec<String> =
+        Config::default().scalars().into_iter().filter(|(_, value)| value.is_number()).map(|(path, _)| path).collect();
+    let mut ranges: Vec<String> = validate::RANGES.iter().map(|&(path, ..)| path.to_owned()).collect();
+    ranges.sort();
+    assert_eq!(ranges, numbers);
+    Config::default().validate().unwrap();
+}
+
+#[test]
+fn flags_win_over_the_environment_which_wins_over_the_file() {
+    let toml = "listen = '127.0.0.1:1'\nworkers = 1\n[limits]\nmax_turns = 1\nmax_running = 1";
+    let variables =
+        env(&[("TOKENWIRE_LISTEN", "127.0.0.1:2"), ("TOKENWIRE_WORKERS", "2"), ("TOKENWIRE_LIMITS_MAX_TURNS", "2")]);
+    let loaded = Loader::new().toml(toml).env(variables).flag("listen", "127.0.0.1:3").load().unwrap();
+    assert_eq!(loaded.config.listen.port(), 3);
+    assert_eq!(loaded.config.workers, 2);
+    assert_eq!((loaded.config.limits.max_turns, loaded.config.limits.max_running), (2, 1));
+    assert_eq!(loaded.config.limits.max_generations, 32);
+    let origin = |key| loaded.origin(key).to_string();
+    assert_eq!(origin("listen"), "--listen");
+    assert_eq!(origin("workers"), "TOKENWIRE_WORKERS");
+    assert_eq!(origin("limits.max_turns"), "TOKENWIRE_LIMITS_MAX_TURNS");
+    assert_eq!(origin("limits.max_running"), "tokenwire.toml:5");
+    assert_eq!(origin("retry.attempts"), "default");
+}
+
+#[test]
+fn a_variable_sets_any_key() {
+    let variables = env(&[
+        ("TOKENWIRE_ALLOWED_ORIGINS", "https://a.example, https://b.example"),
+        ("TOKENWIRE_INSECURE_NO_AUTH", "1"),
+        ("TOKENWIRE_RETRY_MAX_MS", ""),
+        ("TOKENWIRE_PROVIDERS_MY_VLLM_BASE_URL", "http://localhost:8000/v1"),
+        ("TOKENWIRE_PROVIDERS_MY_VLLM_WIRE_FORMAT", "openai-chat"),
+        ("TOKENWIRE_PROVIDERS_MY_VLLM_API_KEY_ENV", "VLLM_KEY"),
+        ("TOKENWIRE_PROVIDERS_MY_VLLM_MODELS", "a,b"),
+        ("TOKENWIRE_PROVIDERS_GROQ_ENABLED", "false"),
+        ("TOKENWIRE_PORT", "tcp://10.0.0.1:8080"),
+    ]);
+    let loaded = Loader::new().toml("[providers.my_vllm]").env(variables).load().unwrap();
+    assert_eq!(loaded.config.allowed_origins, ["https://a.example", "https://b.example"]);
+    assert!(loaded.config.insecure_no_auth);
+    let vllm = &loaded.config.providers["my_vllm"];
+    assert_eq!(vllm.base_url.as_deref(), Some("http://localhost:8000/v1"));
+    assert_eq!(vllm.wire_format.as_deref(), Some("openai-chat"));
+    assert_eq!(vllm.api_key_env.as_deref(), Some("VLLM_KEY"));
+    assert_eq!(vllm.models, ["a", "b"]);
+    assert_eq!(loaded.config.providers["groq"].enabled, Some(false));
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+}
+
+#[test]
+fn wrong_variables_are_named() {
+    check_env(
+        &[("TOKENWIRE_LIMITS_MAX_TURNS", "many")],
+        "TOKENWIRE_LIMITS_MAX_TURNS: limits.max_turns: expected a whole number from 1 to 10000",
+    );
+    check_env(
+        &[("TOKENWIRE_INSECURE_NO_AUTH", "maybe")],
+        "TOKENWIRE_INSECURE_NO_AUTH: insecure_no_auth: expected `true` or `false`",
+    );
+    check_env(
+        &[("TOKENWIRE_LISTEN", "here")],
+        "TOKENWIRE_LISTEN: listen: expected an address and a port, such as `127.0.0.1:8080` or `[::1]:8080`",
+    );
+    check_env(
+        &[("TOKENWIRE_PROVIDERS_VLLM_BASE_URL", "localhost:8000")],
+        "TOKENWIRE_PROVIDERS_VLLM_BASE_URL: providers.vllm.base_url: \
+         expected a URL that begins with `http://` or `https://`\n  for example `http://localhost:8000/v1`",
+    );
+}
+
+#[test]
+fn a_variable_that_looks_like_a_key_is_warned_about() {
+    let variables = env(&[("TOKENWIRE_LIMITS_MAX_TURN", "1"), ("TOKENWIRE_LISTN", "x"), ("TOKENWIRE_CAPTURES", "x")]);
+    let loaded = Loader::new().env(variables).load().unwrap();
+    assert_eq!(
+        loaded.warnings,
+        [
+            "environment variable TOKENWIRE_LIMITS_MAX_TURN is no key, and is ignored; \
+             did you mean TOKENWIRE_LIMITS_MAX_TURNS?",
+            "environment variable TOKENWIRE_LISTN is no key, and is ignored; did you mean TOKENWIRE_LISTEN?",
+        ]
+    );
+}
+
+#[test]
+fn problems_name_file_line_key_and_fix() {
+    check("listen = '127.0.0.1:8080", "tokenwire.toml:1: not TOML: invalid literal string, expected `'`");
+    check(
+        "\n[limits]\nmax_frame_byts = 4096",
+        "tokenwire.toml:3: limits.max_frame_byts: is not a key\n  did you mean `max_frame_bytes`?",
+    );
+    check(
+        "[retention]\nfoo = 1",
+        "tokenwire.toml:2: retention.foo: is not a key\n  known here: seconds, log_bytes, total_bytes",
+    );
+    check("limit = 1", "tokenwire.toml:1: limit: is not a key\n  did you mean `limits`?");
+    check(
+        "[limits]\n\nmax_turns = 'many'",
+        "tokenwire.toml:3: limits.max_turns: expected a whole number from 1 to 10000, not text",
+    );
+    check(
+        "[limits]\nmax_turns = -1",
+        "tokenwire.toml:2: limits.max_turns: expected a whole number from 1 to 10000, not -1",
+    );
+    check("limits = 3", "tokenwire.toml:1: limits: expected a section `[limits]`, not 3");
+    check("insecure_no_auth = 'yes'", "tokenwire.toml:1: insecure_no_auth: expected `true` or `false`, not text");
+    check(
+        "allowed_origins = 'a'",
+        "tokenwire.toml:1: allowed_origins: expected a list such as [\"a\", \"b\"], not text",
+    );
+    check(
+        "listen = 8080",
+        "tokenwire.toml:1: listen: expected an address and a port, such as `127.0.0.1:8080` or `[::1]:8080`",
+    );
+    check(
+        "[auth.keys]\nprincipal = 'a'",
+        "tokenwire.toml:1: auth.keys: expected sections that begin with `[[auth.keys]]`, not a section",
+    );
+    check("[[auth.keys]]\nkey = '0123456789abcdef'", "tokenwire.toml:1: auth.keys[0].principal: is missing");
+}
+
+#[test]
+fn numbers_have_ranges() {
+    check(
+        "[limits]\nmax_frame_bytes = 1023",
+        "tokenwire.toml:2: limits.max_frame_bytes: expected 1024 to 67108864, not 1023",
+    );
+    check("[limits]\nheartbeat_seconds = 0", "tokenwire.toml:2: limits.heartbeat_seconds: expected 1 to 3600, not 0");
+    check(
+        "limits.write_timeout_seconds = 0",
+        "tokenwire.toml:1: limits.write_timeout_seconds: expected 1 to 600, not 0",
+    );
+    check(
+        "[timeouts]\nlimit_ms = 1000\ntool_ms = 1\nconnect_ms = 1\ntotal_ms = 1\nfirst_token_ms = 1",
+        "tokenwire.toml:1: timeouts.idle_ms: 120000 is more than `timeouts.limit_ms`, which is 1000\n  \
+         raise the limit or lower this",
+    );
+    check(
+        "retry.base_ms = 30000",
+        "tokenwire.toml:1: retry.base_ms: 30000 is more than `retry.max_ms`, which is 20000",
+    );
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    check(
+        "[limits]\nmax_turns = 0\nmax_running = 0",
+        "tokenwire.toml:3: limits.max_running: expected 1 to 10000000, not 0\n\
+         tokenwire.toml:2: limits.max_turns: expected 1 to 10000, not 0",
+    );
+}
+
+#[test]
+fn an_address_that_others_can_reach_needs_a_key() {
+    check(
+        "listen = '0.0.0.0:8080'",
+        "tokenwire.toml:1: listen: 0.0.0.0:8080 can be reached from other machines, and no key is configured\n  \
+         add a key (`tokenwire hash-key` makes one), or listen on 127.0.0.1, \
+         or allow everybody with `insecure_no_auth = true`",
+    );
+    load("listen = '0.0.0.0:8080'\ninsecure_no_auth = true").unwrap();
+    load("listen = '[::]:8080'\n[[auth.keys]]\nprincipal = 'a'\nkey = '0123456789abcdef'").unwrap();
+    load("listen = '[::1]:8080'").unwrap();
+    load("listen = '127.8.9.1:0'").unwrap();
+    assert_eq!(load("listen = 'localhost:0'").unwrap().config.listen.to_string(), "127.0.0.1:0");
+}
+
+#[test]
+fn keys_are_checked_and_kept_as_hashes() {
+    let key = |lines: &str| format!("[[auth.keys]]\nprincipal = 'a'\n{lines}");
+    check(&key(""), "tokenwire.toml:1: auth.keys[0]: expected `sha256` or `key`\n  `tokenwire hash-key` makes both");
+    check(
+        &key("key = '012345678901234'"),
+        "tokenwire.toml:3: auth.keys[0].key: expected at least 16 characters, so that it cannot be guessed\n  \
+         `tokenwire hash-key` makes one",
+    );
+    check(
+        &key("sha256 = 'secret'"),
+        "tokenwire.toml:3: auth.keys[0].sha256: expected 64 hexadecimal digits\n  \
+         `tokenwire hash-key` reads a key and prints this line",
+    );
+    check(
+        &key("key = '0123456789abcdef'\nsha256 = ''"),
+        "tokenwire.toml:1: auth.keys[0]: expected either `sha256` or `key`, not both",
+    );
+    check(
+        "[[auth.keys]]\nprincipal = ' '\nkey = '0123456789abcdef'",
+        "tokenwire.toml:2: auth.keys[0].principal: is empty\n  name who uses the key",
+    );
+    let hash = sha256_hex("0123456789abcdef");
+    assert_eq!(hash, "9f9f5111f7b27a781f1f1ddde5ebc2dd2b796bfc7365c9c28b548e564176929f");
+    check(
+        &(key("key = '0123456789abcdef'")
+            + "\n[[auth.keys]]\nprincipal = 'b'\nsha256 = '"
+            + &hash.to_uppercase()
+            + "'"),
+        "tokenwire.toml:4: auth.keys[1]: is the same key as `auth.keys[0]`",
+    );
+    let config = load(&key("key = '0123456789abcdef'")).unwrap().config;
+    assert_eq!(config.auth.keys[0].key, None);
+    assert_eq!(config.auth.keys[0].sha256, Some(hash));
+}
+
+#[test]
+fn origins_and_hosts_have_a_form() {
+    for origin in ["https://a.example", "http://localhost:3000", "tauri://localhost", "http://[::1]:8080"] {
+        load(&format!("allowed_origins = ['{origin}']")).unwrap();
+    }
+    for origin in
+        ["*", "", "a.example", "https://a.example/", "https://A.example", "https://", "https://a:b", "https://u@a"]
+    {
+        check(
+            &format!("allowed_origins = ['https://ok.example',\n '{origin}']"),
+            "tokenwire.toml:2: allowed_origins[1]: expected `scheme://host` or `scheme://host:port` in lower case, \
+             without a path\n  for example `https://app.example.com`",
+        );
+    }
+    check(
+        "allowed_hosts = ['https://a.example']",
+        "tokenwire.toml:1: allowed_hosts[0]: expected a host name in lower case, without scheme and path\n  \
+         for example `chat.example.com`",
+    );
+}
+
+#[test]
+fn providers_are_checked() {
+    check(
+        "[providers.vllm]\nbase_url = 'http://localhost:8000/v1'\nwire_format = 'openai-chats'",
+        "tokenwire.toml:3: providers.vllm.wire_format: expected `openai-chat` or `anthropic`\n  \
+         did you mean `openai-chat`?",
+    );
+    check(
+        "[providers.openai]\napi_key_env = 'sk-secret'",
+        "tokenwire.toml:2: providers.openai.api_key_env: \
+         expected the name of an environment variable, not the key itself\n  for example `OPENAI_API_KEY`",
+    );
+    check(
+        "[providers.openai]\napi_key_env = 'A'\napi_key = 'secret'",
+        "tokenwire.toml:1: providers.openai: expected either `api_key` or `api_key_env`, not both",
+    );
+    check(
+        "[providers.openai.headers]\n'x y' = 'secret'",
+        "tokenwire.toml:2: providers.openai.headers.x y: \
+         expected a header name, and a value without control characters",
+    );
+    check(
+        "[providers.OpenAI]",
+        "tokenwire.toml:1: providers.OpenAI: expected a name of lower-case letters, digits, `-`, `_` and `.`",
+    );
+    check(
+        "[providers.openai]\napi_keys = 'secret'",
+        "tokenwire.toml:2: providers.openai.api_keys: is not a key\n  did you mean `api_key`?",
+    );
+}
+
+#[test]
+fn no_secret_is_ever_shown() {
+    let secret = "hunter2-hunter2-hunter2";
+    let wrong = [
+        format!("[[auth.keys]]\nprincipal = 'a'\nsha256 = '{secret}'"),
+        format!("[[auth.keys]]\nprincipal = 'a'\nkey = '{secret}"),
+        format!("[[auth.keys]]\nprincipal = 'a'\nkey = ['{secret}']"),
+        format!("[[auth.keys]]\nprincipal = 'a'\nkey = {secret}"),
+        format!("[auth]\nkeys = '{secret}'"),
+        format!("[auth]\nkeys = ['{secret}']"),
+        format!("[providers.openai]\napi_key_env = '{secret}'"),
+        format!("[providers.openai]\napi_key = ['{secret}']"),
+        format!("[providers.openai]\nenabled = '{secret}'"),
+        format!("[providers]\nopenai = '{secret}'"),
+        format!("[providers.openai]\nbase_url = '{secret}'"),
+        format!("[providers.openai]\nheaders = '{secret}'"),
+        format!("[providers.openai]\nheaders.authorization = '{secret}\\u0007'"),
+        format!("listen = '{secret}'"),
+        format!("workers = '{secret}'"),
+    ];
+    for toml in wrong {
+        let Err(error) = load(&toml) else { continue };
+        assert!(!format!("{error}{error:?}").contains("hunter2"), "{error}");
+    }
+    let right = format!(
+        "[[auth.keys]]\nprincipal='a'\nkey='{secret}'\n[providers.openai]\napi_key='{secret}'\nheaders.x='{secret}'"
+    );
+    let loaded = load(&right).unwrap();
+    assert!(!format!("{loaded:?}{:?}", loaded.config.scalars()).contains("hunter2"));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let error = Loader::new().file("no/such.toml").load().unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "no/such.toml: cannot be read: No such file or directory (os error 2)\n  \
+         name another file with `--config FILE` or TOKENWIRE_CONFIG"
+    );
+}
