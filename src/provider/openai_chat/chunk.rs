@@ -156,14 +156,10 @@ impl ChatUsage {
         let input_tokens = self.prompt_tokens.0;
         let reasoning_tokens = self.completion_tokens_details.reasoning_tokens.0.or(self.reasoning_tokens.0);
         let mut output_tokens = self.completion_tokens.0;
-        // xAI leaves the reasoning out of `completion_tokens`; its total shows it. Its models keep
-        // doing so behind gateways, so the sum decides and not the vendor's name.
-        if let (Some(input), Some(output), Some(reasoning), Some(total)) =
-            (input_tokens, output_tokens, reasoning_tokens, self.total_tokens.0)
-            && reasoning > 0
-            && input.checked_add(output).and_then(|sum| sum.checked_add(reasoning)) == Some(total)
+        if let (Some(output), Some(reasoning)) = (output_tokens, reasoning_tokens)
+            && self.excludes_reasoning(output, reasoning)
         {
-            output_tokens = Some(output + reasoning);
+            output_tokens = Some(output.saturating_add(reasoning));
         }
         let prompt = &self.prompt_tokens_details;
         Usage {
@@ -183,6 +179,15 @@ impl ChatUsage {
             reasoning_tokens,
             is_partial: false,
         }
+    }
+
+    /// Whether `completion_tokens` leaves the reasoning out, as it does for xAI's models, whose total
+    /// is the sum of all three, and for Gemini behind the Vercel gateway, which reports 9 tokens with
+    /// 61 of reasoning and bills 70. Gateways pass such numbers on, so they decide and not the
+    /// vendor's name.
+    fn excludes_reasoning(&self, output: u64, reasoning: u64) -> bool {
+        let all = self.prompt_tokens.0.unwrap_or(0).saturating_add(output).saturating_add(reasoning);
+        reasoning > output || (reasoning > 0 && self.total_tokens.0 == Some(all))
     }
 }
 

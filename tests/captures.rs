@@ -1,0 +1,468 @@
+//! Recorded answers of providers, fed to the adapters whole and cut at every byte.
+//!
+//! `TOKENWIRE_CAPTURES` names a folder of recordings; without it the folder is `tests/fixtures`.
+//! It is walked to any depth, and only file names mean something:
+//!
+//! - `NAME.expected.json` says what the answer beside it (`NAME.sse`, `NAME.ndjson`, ...) holds, with
+//!   the wire format in `api`. Recordings of wire formats that do not exist yet are skipped.
+//! - `NAME.http.json` is an error before any stream: `{status, body}`.
+//!
+//! A line is printed for each file that differs, and a scorecard at the end
+//! (`cargo test --test captures -- --nocapture` shows it in any case).
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde_json::Value;
+use tokenwire::{
+    protocol::{ErrorCode, ErrorInfo, FinishReason},
+    provider::{
+        Adapter, Flow, ModelEvent, Turn, Upstream, Usage,
+        framing::Splitter,
+        vendors::{self, Quirks},
+    },
+};
+
+/// The largest answer that is cut in two at every byte: that takes time with the square of the
+/// size. Larger ones are only fed byte by byte, which cuts at every byte too.
+const MAX_CUT_BYTES: usize = if cfg!(debug_assertions) { 4 << 10 } else { 24 << 10 };
+
+#[test]
+fn recorded_answers_decode_exactly() {
+    let folder = match std::env::var_os("TOKENWIRE_CAPTURES") {
+        Some(folder) => PathBuf::from(folder),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures"),
+    };
+    let mut files = Vec::new();
+    walk(&folder, &mut files);
+    files.sort();
+
+    let mut scores: BTreeMap<String, Score> = BTreeMap::new();
+    for file in &files {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let checked = if name.ends_with(".expected.json") {
+            check_answer(file)
+        } else if name.ends_with(".http.json") {
+            check_http_error(file)
+        } else {
+            continue;
+        };
+        let (format, differences) = match checked {
+            Checked::Skipped(format) => {
+                scores.entry(format).or_default().skipped += 1;
+                continue;
+            }
+            Checked::Done(format, differences) => (format, differences),
+        };
+        let score = scores.entry(format).or_default();
+        score.files += 1;
+        if !differences.is_empty() {
+            score.differing += 1;
+            println!("DIFFERS {}: {}", file.strip_prefix(&folder).unwrap_or(file).display(), differences.join("; "));
+        }
+    }
+    for (format, score) in &scores {
+        println!("{format}: {score}");
+    }
+    let checked: usize = scores.values().map(|score| score.files).sum();
+    let differing: usize = scores.values().map(|score| score.differing).sum();
+    assert!(checked > 0, "no recording of a known wire format below {}", folder.display());
+    assert_eq!(differing, 0, "{differing} of {checked} recordings differ");
+}
+
+#[derive(Default)]
+struct Score {
+    files: usize,
+    differing: usize,
+    skipped: usize,
+}
+
+impl std::fmt::Display for Score {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { files, differing, skipped } = self;
+        write!(f, "{files} files, {} exact, {differing} differing, {skipped} skipped", files - differing)
+    }
+}
+
+enum Checked {
+    /// Of a wire format that does not exist yet.
+    Skipped(String),
+    /// Of this wire format, with what differs.
+    Done(String, Vec<String>),
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.unwrap().path();
+        if path.is_dir() { walk(&path, files) } else { files.push(path) }
+    }
+}
+
+/// The wire format that recordings call `api`.
+fn adapter(api: &str) -> Option<Arc<dyn Adapter>> {
+    vendors::adapter(&api.replace('_', "-"))
+}
+
+fn upstream(provider: &str) -> Upstream {
+    // A folder can have a longer name than the vendor: `openai-chat`.
+    let vendor = vendors::vendor(provider).or_else(|| vendors::vendor(provider.split('-').next()?));
+    Upstream {
+        name: provider.to_owned(),
+        base_url: String::new(),
+        key: None,
+        headers: Vec::new(),
+        quirks: vendor.map_or(Quirks::default(), |vendor| vendor.quirks),
+    }
+}
+
+fn check_answer(file: &Path) -> Checked {
+    let expected = read_json(file);
+    let api = expected["api"].as_str().unwrap_or_default();
+    let Some(adapter) = adapter(api) else {
+        return Checked::Skipped(api.to_owned());
+    };
+    let body = match read_body(file) {
+        Ok(body) => body,
+        Err(difference) => return Checked::Done(api.to_owned(), vec![difference]),
+    };
+    let upstream = upstream(expected["provider"].as_str().unwrap_or_default());
+    let whole = Heard::from_pieces(&*adapter, &upstream, &[&body]);
+    let mut differences = whole.compare(&expected, &body);
+
+    let bytes: Vec<&[u8]> = body.chunks(1).collect();
+    if Heard::from_pieces(&*adapter, &upstream, &bytes) != whole {
+        differences.push("fed byte by byte it decodes differently".to_owned());
+    }
+    if body.len() <= MAX_CUT_BYTES {
+        let differs = |cut: &usize| {
+            let (head, tail) = body.split_at(*cut);
+            Heard::from_pieces(&*adapter, &upstream, &[head, tail]) != whole
+        };
+        if let Some(cut) = (1..body.len()).find(differs) {
+            differences.push(format!("cut at byte {cut} it decodes differently"));
+        }
+    }
+    Checked::Done(api.to_owned(), differences)
+}
+
+fn check_http_error(file: &Path) -> Checked {
+    let recorded = read_json(file);
+    // The file does not say its wire format: the answers beside it do, or the folder's name.
+    let folder = file.parent().unwrap();
+    let provider = folder.file_name().unwrap_or_default().to_string_lossy();
+    let mut beside: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    beside.sort();
+    let api = recorded["api"].as_str().map(str::to_owned).or_else(|| {
+        beside
+            .iter()
+            .find(|path| path.to_string_lossy().ends_with(".expected.json"))
+            .and_then(|path| read_json(path)["api"].as_str().map(str::to_owned))
+            .or_else(|| Some(vendors::vendor(&provider)?.wire_format.replace('-', "_")))
+    });
+    let api = api.unwrap_or_else(|| "unknown".to_owned());
+    let Some(adapter) = adapter(&api) else {
+        return Checked::Skipped(api);
+    };
+
+    let status = recorded["status"].as_u64().unwrap_or_default() as u16;
+    let body = recorded["body"].as_str().map_or_else(|| recorded["body"].to_string(), str::to_owned);
+    let error = adapter.error(status, body.as_bytes());
+    let mut differences = Vec::new();
+    if error.status != Some(status) {
+        differences.push(format!("status {:?}, expected {status}", error.status));
+    }
+    if error.message.is_empty() || error.message.chars().count() > 301 {
+        differences.push(format!("message {:?}", error.message));
+    }
+    let sensible: &[ErrorCode] = match status {
+        401 => &[ErrorCode::Authentication],
+        402 => &[ErrorCode::Quota],
+        403 => &[ErrorCode::Permission, ErrorCode::Authentication, ErrorCode::Quota, ErrorCode::ContentFilter],
+        404 => &[ErrorCode::ModelNotFound],
+        413 => &[ErrorCode::ContextTooLong],
+        429 => &[ErrorCode::RateLimit, ErrorCode::Quota, ErrorCode::Overloaded],
+        400..500 => &[
+            ErrorCode::InvalidRequest,
+            ErrorCode::ModelNotFound,
+            ErrorCode::ContextTooLong,
+            ErrorCode::ContentFilter,
+            ErrorCode::Quota,
+            ErrorCode::Authentication,
+            ErrorCode::ProviderError,
+        ],
+        _ => &[ErrorCode::ProviderError, ErrorCode::Overloaded, ErrorCode::RateLimit],
+    };
+    if !sensible.contains(&error.code) {
+        differences.push(format!("code {} for status {status}", error.code));
+    }
+    if let Some(code) = recorded["code"].as_str()
+        && code != error.code.as_str()
+    {
+        differences.push(format!("code {}, expected {code}", error.code));
+    }
+    Checked::Done(api, differences)
+}
+
+fn read_json(file: &Path) -> Value {
+    let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+fn read_body(file: &Path) -> Result<Vec<u8>, String> {
+    let name = file.to_string_lossy();
+    let name = name.strip_suffix(".expected.json").unwrap_or(&name);
+    ["sse", "ndjson", "json", "eventstream"]
+        .iter()
+        .find_map(|extension| fs::read(format!("{name}.{extension}")).ok())
+        .ok_or_else(|| "no answer beside it".to_owned())
+}
+
+/// What came out of one answer.
+#[derive(Debug, Default, PartialEq)]
+struct Heard {
+    text: String,
+    reasoning: String,
+    refusal: String,
+    calls: Vec<Call>,
+    usage: Option<Usage>,
+    finish: Option<(FinishReason, Option<String>)>,
+    error: Option<ErrorInfo>,
+    skipped: usize,
+    /// Rules of the traits that were broken.
+    faults: Vec<String>,
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct Call {
+    /// Empty for one that was made up.
+    id: String,
+    name: String,
+    deltas: String,
+    whole: Option<String>,
+}
+
+impl Turn for Heard {
+    fn emit(&mut self, event: ModelEvent<'_>) {
+        if self.finish.is_some() {
+            self.faults.push("an event after the finish".to_owned());
+        }
+        match event {
+            ModelEvent::Text(text) => self.text.push_str(text),
+            ModelEvent::Reasoning(text) => self.reasoning.push_str(text),
+            ModelEvent::Refusal(text) => self.refusal.push_str(text),
+            ModelEvent::ToolCallDelta { index, call_id, name, delta } => {
+                if index as usize == self.calls.len() {
+                    let call = Call { id: call_id.to_string(), name: name.to_string(), ..Call::default() };
+                    self.calls.push(call);
+                }
+                match self.calls.get_mut(index as usize) {
+                    Some(call) if call.id == **call_id && call.name == **name && call.whole.is_none() => {
+                        call.deltas.push_str(delta);
+                    }
+                    _ => self.faults.push(format!("a delta that fits no open call: {index} {call_id} {name}")),
+                }
+                if call_id.is_empty() || name.is_empty() {
+                    self.faults.push("a call without id or name".to_owned());
+                }
+            }
+            ModelEvent::ToolCall { index, call_id, name, arguments } => match self.calls.get_mut(index as usize) {
+                Some(call) if call.id == **call_id && call.name == **name && call.whole.is_none() => {
+                    call.whole = Some(arguments.to_owned());
+                }
+                _ => self.faults.push(format!("a call without deltas, or whole twice: {index} {call_id} {name}")),
+            },
+            ModelEvent::Usage(usage) => self.usage = Some(usage),
+            ModelEvent::Finish { reason, provider_reason } => {
+                self.finish = Some((reason, provider_reason.map(std::borrow::Cow::into_owned)));
+            }
+        }
+    }
+
+    fn skipped(&mut self) {
+        self.skipped += 1;
+    }
+}
+
+impl Heard {
+    /// Does what the driver does, with bytes instead of a connection.
+    fn from_pieces(adapter: &dyn Adapter, upstream: &Upstream, pieces: &[&[u8]]) -> Self {
+        let mut heard = Self::default();
+        let mut decoder = adapter.decoder(upstream);
+        let mut splitter = Splitter::new(adapter.framing(), 1 << 20);
+        let mut run = || -> Result<(), ErrorInfo> {
+            let mut flow = Flow::More;
+            for piece in pieces {
+                flow = splitter.push(piece, &mut |message| decoder.decode(message, &mut heard))?;
+                if flow == Flow::Done {
+                    break;
+                }
+            }
+            if flow == Flow::More {
+                splitter.finish(&mut |message| decoder.decode(message, &mut heard))?;
+            }
+            decoder.end(&mut heard)
+        };
+        heard.error = run().err();
+        // Made-up ids differ from run to run.
+        let bytes = pieces.concat();
+        for call in &mut heard.calls {
+            if memchr::memmem::find(&bytes, call.id.as_bytes()).is_none() {
+                call.id.clear();
+            }
+        }
+        heard
+    }
+
+    fn compare(&self, expected: &Value, body: &[u8]) -> Vec<String> {
+        let mut differences = self.faults.clone();
+        let mut differ = |what: &str, is: &dyn std::fmt::Debug, should: &dyn std::fmt::Debug| {
+            let mut line = format!("{what} is ");
+            write!(line, "{is:?}, expected {should:?}").unwrap();
+            if line.len() > 400 {
+                line.truncate((0..=400).rev().find(|end| line.is_char_boundary(*end)).unwrap_or(0));
+            }
+            differences.push(line);
+        };
+
+        let texts = [("text", &self.text), ("reasoning", &self.reasoning), ("refusal", &self.refusal)];
+        for (what, is) in texts {
+            let should = expected[what].as_str().unwrap_or_default();
+            if is != should {
+                differ(what, is, &should);
+            }
+        }
+
+        let reason = expected["finish_reason"].as_str();
+        let is_done = expected["done_marker"].as_bool().unwrap_or(false);
+        match &self.error {
+            Some(error) if expected["error"] == true => {
+                let should = expected["errors"][0]["message"].as_str().unwrap_or_default();
+                let start: String = should.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(40).collect();
+                if !error.message.starts_with(&start) {
+                    differ("error message", &error.message, &should);
+                }
+            }
+            Some(error) if error.code == ErrorCode::Truncated && reason.is_none() && !is_done => {}
+            Some(error) => differ("error", &error.to_string(), &reason),
+            None if expected["error"] == true => differ("error", &self.error, &expected["errors"]),
+            None if reason.is_none() && !is_done => differ("finish", &self.finish, &"a truncated stream"),
+            None => {
+                let (normalized, is) =
+                    self.finish.clone().unwrap_or((FinishReason::Other, Some("no finish".to_owned())));
+                if is.as_deref() != reason {
+                    differ("finish reason", &is, &reason);
+                }
+                if !self.is_sensible(normalized, reason) {
+                    differ("normalized finish reason", &normalized, &reason);
+                }
+            }
+        }
+
+        let none = Vec::new();
+        let calls = expected["tool_calls"].as_array().unwrap_or(&none);
+        if self.calls.len() != calls.len() {
+            differ("number of tool calls", &self.calls.len(), &calls.len());
+        }
+        for (call, should) in self.calls.iter().zip(calls) {
+            if call.name != should["name"].as_str().unwrap_or_default() {
+                differ("tool name", &call.name, &should["name"]);
+            }
+            // An id that is only a number is made unique.
+            let id = should["id"].as_str().filter(|id| !id.bytes().all(|byte| byte.is_ascii_digit()));
+            if id.is_some_and(|id| id != call.id) {
+                differ("call id", &call.id, &id);
+            }
+            if !is_same_arguments(&call.deltas, should) {
+                differ("arguments", &call.deltas, should);
+            }
+            let whole = self.error.is_none().then_some(&call.deltas);
+            if whole.is_some() && call.whole.as_ref() != whole {
+                differ("whole arguments", &call.whole, &whole);
+            }
+        }
+
+        let mut should = usage(expected, body);
+        let is = self.usage.map(|usage| Usage { is_partial: false, ..usage }).unwrap_or_default();
+        // The expected numbers were looked for in fewer places.
+        should.cached_tokens = should.cached_tokens.or(is.cached_tokens);
+        should.cache_write_tokens = should.cache_write_tokens.or(is.cache_write_tokens);
+        should.reasoning_tokens = should.reasoning_tokens.or(is.reasoning_tokens);
+        if is != should {
+            differ("usage", &is, &should);
+        }
+        if self.error.is_none() && self.usage.is_some_and(|usage| usage.is_partial) {
+            differ("last usage", &"partial", &"final");
+        }
+        differences
+    }
+
+    fn is_sensible(&self, normalized: FinishReason, reason: Option<&str>) -> bool {
+        match reason {
+            Some("stop" | "end_turn" | "stop_sequence") if !self.calls.is_empty() => {
+                normalized == FinishReason::ToolCalls
+            }
+            Some("stop" | "end_turn" | "stop_sequence") if !self.refusal.is_empty() => {
+                normalized == FinishReason::Refusal
+            }
+            Some("stop" | "end_turn" | "stop_sequence") => normalized == FinishReason::Stop,
+            Some("length" | "max_tokens") => normalized == FinishReason::Length,
+            Some("tool_calls" | "tool_use" | "function_call") => normalized == FinishReason::ToolCalls,
+            Some("content_filter") => normalized == FinishReason::ContentFilter,
+            Some("refusal") => normalized == FinishReason::Refusal,
+            None if !self.calls.is_empty() => normalized == FinishReason::ToolCalls,
+            None => normalized == FinishReason::Other,
+            Some(_) => true,
+        }
+    }
+}
+
+fn is_same_arguments(arguments: &str, expected: &Value) -> bool {
+    let is_same_text = expected["arguments"].as_str() == Some(arguments);
+    let parsed = if arguments.is_empty() { "{}" } else { arguments };
+    let is_same_value = !expected["arguments_json"].is_null()
+        && serde_json::from_str::<Value>(parsed).is_ok_and(|value| value == expected["arguments_json"]);
+    is_same_text || is_same_value
+}
+
+/// The expected usage is the provider's raw numbers; this normalises them.
+fn usage(expected: &Value, body: &[u8]) -> Usage {
+    let raw = |name: &str| expected["usage"][name].as_u64();
+    let mut usage = Usage {
+        input_tokens: raw("input_tokens"),
+        output_tokens: raw("output_tokens"),
+        cached_tokens: raw("cached_tokens"),
+        cache_write_tokens: raw("cache_write_tokens"),
+        reasoning_tokens: raw("reasoning_tokens"),
+        is_partial: false,
+    };
+    if expected["api"] == "anthropic" {
+        // Cached tokens are not in Anthropic's input.
+        let cached = usage.cached_tokens.unwrap_or(0) + usage.cache_write_tokens.unwrap_or(0);
+        usage.input_tokens = usage.input_tokens.map(|input| input + cached);
+    }
+    if expected["api"] == "openai_chat" && excludes_reasoning(&usage, body) {
+        usage.output_tokens = usage.output_tokens.map(|output| output + usage.reasoning_tokens.unwrap_or(0));
+    }
+    usage
+}
+
+/// Whether the numbers show that the output does not include the reasoning: xAI's total is the sum
+/// of all three, and the Vercel gateway reports more reasoning than output for Gemini.
+fn excludes_reasoning(usage: &Usage, body: &[u8]) -> bool {
+    if usage.reasoning_tokens > usage.output_tokens && usage.output_tokens.is_some() {
+        return true;
+    }
+    let name = b"\"total_tokens\":";
+    let Some(position) = memchr::memmem::rfind(body, name) else { return false };
+    let digits = body[position + name.len()..].trim_ascii_start();
+    let end = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
+    let total: Option<u64> = std::str::from_utf8(&digits[..end]).ok().and_then(|digits| digits.parse().ok());
+    let sum = [usage.input_tokens, usage.output_tokens, usage.reasoning_tokens].iter().flatten().sum::<u64>();
+    usage.reasoning_tokens.is_some_and(|reasoning| reasoning > 0) && total == Some(sum)
+}
