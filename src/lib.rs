@@ -1,5 +1,6 @@
 //! One WebSocket between an interactive UI and any LLM.
 pub mod auth;
+pub mod client;
 pub mod config;
 pub mod generation;
 pub mod provider;
