@@ -4,11 +4,15 @@
 mod check;
 mod hash_key;
 mod log;
+mod serve;
 
 use std::{fmt, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
-use tokenwire::config::{ConfigError, Loader};
+use tokenwire::{
+    config::{ConfigError, Loader},
+    server::ServerError,
+};
 
 /// One WebSocket between an interactive UI and any LLM: streaming, cancel, resume.
 #[derive(Parser)]
@@ -16,10 +20,14 @@ use tokenwire::config::{ConfigError, Loader};
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::ServeArgs,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Serve (this is what no command does, too)
+    Serve(serve::ServeArgs),
     /// Check the configuration and show what it comes to
     Check(check::CheckArgs),
     /// Make a client's key, or hash one read from stdin
@@ -84,6 +92,12 @@ impl From<ConfigError> for Failure {
     }
 }
 
+impl From<ServerError> for Failure {
+    fn from(error: ServerError) -> Self {
+        Self(error.to_string())
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -105,6 +119,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Some(Command::Check(args)) => check::run(args),
         Some(Command::HashKey(args)) => hash_key::run(args),
-        None => Ok(()),
+        Some(Command::Serve(args)) => serve::run(args),
+        None => serve::run(cli.serve),
     }
 }

@@ -27,11 +27,9 @@ pub mod framing;
 mod http;
 mod json;
 pub mod openai_chat;
-mod registry;
+pub mod registry;
 mod tool_calls;
 pub mod vendors;
-
-pub use registry::configured;
 
 use std::{borrow::Cow, future::Future, pin::Pin, sync::Arc, time::Duration};
 

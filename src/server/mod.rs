@@ -36,7 +36,7 @@ use crate::{
     auth::Authenticator,
     config::Config,
     generation::{Hook, hub::Hub},
-    provider::{self, Provider},
+    provider::{Provider, registry},
     session::Shutdown,
 };
 
@@ -94,6 +94,7 @@ impl std::error::Error for ServerError {
 #[derive(Default)]
 pub struct ServerBuilder {
     config: Config,
+    environment: bool,
     providers: Vec<Arc<dyn Provider>>,
     hooks: Vec<Arc<dyn Hook>>,
 }
@@ -102,6 +103,13 @@ impl ServerBuilder {
     /// Replaces the configuration. Default: `Config::default()`, which has the demo model only.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Also switches on every vendor whose key is in the environment, and takes keys and base URLs
+    /// from there. Default: the environment is not looked at.
+    pub fn environment(mut self) -> Self {
+        self.environment = true;
         self
     }
 
@@ -123,7 +131,7 @@ impl ServerBuilder {
     ///
     /// [`ServerError`] when the configuration does not allow it or the address is taken.
     pub async fn bind(self) -> Result<Server, ServerError> {
-        let Self { config, mut providers, hooks } = self;
+        let Self { config, environment, mut providers, hooks } = self;
         let auth = Authenticator::new(&config.auth).map_err(ServerError::Config)?;
         if auth.is_open() && !config.listen.ip().is_loopback() && !config.insecure_no_auth {
             return Err(ServerError::Config(format!(
@@ -132,8 +140,11 @@ impl ServerBuilder {
                 config.listen
             )));
         }
-        for provider in provider::configured(&config).map_err(ServerError::Config)? {
-            if !providers.iter().any(|own| own.name() == provider.name()) {
+        let env: registry::Env<'_> = if environment { &registry::process_env } else { &|_| None };
+        for candidate in registry::candidates(&config, env).map_err(ServerError::Config)? {
+            if let Ok(provider) = candidate.state
+                && !providers.iter().any(|own| own.name() == provider.name())
+            {
                 providers.push(provider);
             }
         }
