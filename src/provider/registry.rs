@@ -63,6 +63,9 @@ pub fn candidates(config: &Config, env: Env<'_>) -> Result<Vec<Candidate>, Strin
         candidates.push(Candidate { name: name.to_owned(), state: build(name, provider, None, env)? });
     }
     for (vendor, provider) in vendors {
+        if vendors::adapter(vendor.wire_format).is_none() {
+            continue;
+        }
         let is_asked = provider.is_some()
             || vendor.needs_key
             || env(vendor.base_url_env).is_some()
