@@ -31,7 +31,7 @@ mod registry;
 mod tool_calls;
 pub mod vendors;
 
-pub use registry::configured;
+pub use registry::{Candidate, Off, candidates, configured};
 
 use std::{borrow::Cow, future::Future, pin::Pin, sync::Arc, time::Duration};
 
