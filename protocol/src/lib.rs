@@ -30,6 +30,7 @@
 
 pub mod client;
 pub mod close;
+pub mod documents;
 pub mod error;
 pub mod event;
 mod fields;

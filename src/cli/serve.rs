@@ -41,7 +41,7 @@ pub(super) fn run(args: ServeArgs) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::new(format!("cannot start: {error}")))?;
     runtime.block_on(async {
-        let server = Server::builder().config(loaded.config.clone()).environment().bind().await?;
+        let server = Server::builder().config(loaded.config.clone()).bind().await?;
         println!("Tokenwire {} at http://{}", env!("CARGO_PKG_VERSION"), server.local_addr());
         server.run(interrupted()).await?;
         Ok(())

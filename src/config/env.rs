@@ -11,8 +11,8 @@
 //! | `allowed_origins` | `TOKENWIRE_ALLOWED_ORIGINS` | separated by commas |
 //! | `providers.vllm.base_url` | `TOKENWIRE_PROVIDERS_VLLM_BASE_URL` | a provider needs no file |
 //!
-//! A variable that is set but empty counts as not set. The keys of vendors are read where they
-//! are used, from the vendors' usual variables (`OPENAI_API_KEY`, ...).
+//! A variable that is set but empty counts as not set. The keys of vendors come from the vendors'
+//! usual variables, too (`OPENAI_API_KEY`, ...): see [`vendor_env`](super::vendor_env).
 
 use std::collections::BTreeMap;
 

@@ -8,7 +8,7 @@
 //!
 //! The file is `--config FILE`, else the one that `TOKENWIRE_CONFIG` names, else
 //! `./tokenwire.toml` where it exists. A single key is replaced, never a whole section; a list is
-//! one value. The rule for variables is in [`env`].
+//! one value. The rule for variables is in [`env`], that for the keys of vendors in [`vendor_env`].
 //!
 //! A problem is reported with the place that the value came from: file and line, variable or flag.
 
@@ -28,8 +28,9 @@ use super::{
     Config, ConfigError,
     env::{self, Env},
     error::{KeyPath, Origin, Problem, Step},
-    validate,
+    validate, vendor_env,
 };
+use crate::provider::vendors::VENDORS;
 
 /// The file that is read when none is named, where it exists.
 pub const DEFAULT_FILE: &str = "tokenwire.toml";
@@ -147,6 +148,7 @@ impl Loader {
         }
 
         let mut config: Config = deserialize(table).map_err(|problem| origins.locate(problem.into()))?;
+        vendor_env::resolve(&mut config, &self.env, &mut origins.replaced);
         config.validate().map_err(|error| origins.locate(error))?;
         config.hash_keys();
         Ok(Loaded { config, file, warnings, origins })
@@ -223,7 +225,8 @@ fn line_of(text: &str, position: usize) -> usize {
 /// The providers that have a section, and the vendors that need none.
 fn provider_names(table: &Table) -> Vec<String> {
     let sections = table.get("providers").and_then(Value::as_table);
-    sections.into_iter().flat_map(|providers| providers.keys().cloned()).collect()
+    let configured = sections.into_iter().flat_map(|providers| providers.keys().cloned());
+    configured.chain(VENDORS.iter().map(|vendor| vendor.name.to_owned())).collect()
 }
 
 fn deserialize(table: Table) -> Result<Config, Problem> {
@@ -298,8 +301,12 @@ struct Origins {
 }
 
 impl Origins {
-    /// Where a key came from, or else the closest section around it.
+    /// Where a key came from, or else what is inside it, or else the closest section around it.
     fn of(&self, key: &KeyPath) -> Origin {
+        let inside = self.replaced.iter().find(|(inner, _)| inner.steps().starts_with(key.steps()));
+        if let (Some((_, origin)), None) = (inside, self.lines.get(key)) {
+            return origin.clone();
+        }
         let mut key = key.clone();
         while !key.steps().is_empty() {
             if let Some(origin) = self.replaced.get(&key) {

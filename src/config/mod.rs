@@ -10,6 +10,7 @@ mod env;
 mod error;
 mod load;
 mod validate;
+mod vendor_env;
 
 #[cfg(test)]
 mod tests;

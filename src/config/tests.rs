@@ -98,8 +98,21 @@ fn wrong_variables_are_named() {
         "TOKENWIRE_LISTEN: listen: expected an address and a port, such as `127.0.0.1:8080` or `[::1]:8080`",
     );
     check_env(
-        &[("TOKENWIRE_PROVIDERS_VLLM_BASE_URL", "localhost:8000")],
+        &[
+            ("TOKENWIRE_PROVIDERS_VLLM_BASE_URL", "localhost:8000"),
+            ("TOKENWIRE_PROVIDERS_VLLM_WIRE_FORMAT", "openai-chat"),
+        ],
         "TOKENWIRE_PROVIDERS_VLLM_BASE_URL: providers.vllm.base_url: \
+         expected a URL that begins with `http://` or `https://`\n  for example `http://localhost:8000/v1`",
+    );
+    check_env(
+        &[("TOKENWIRE_PROVIDERS_VLLM_ENABLED", "1")],
+        "TOKENWIRE_PROVIDERS_VLLM_ENABLED: providers.vllm: \
+         no vendor of this name is known, so it needs `wire_format` and `base_url`",
+    );
+    check_env(
+        &[("OPENAI_BASE_URL", "api.openai.com")],
+        "OPENAI_BASE_URL: providers.openai.base_url: \
          expected a URL that begins with `http://` or `https://`\n  for example `http://localhost:8000/v1`",
     );
 }
@@ -278,6 +291,11 @@ fn providers_are_checked() {
         "[providers.openai.headers]\n'x y' = 'secret'",
         "tokenwire.toml:2: providers.openai.headers.x y: \
          expected a header name, and a value without control characters",
+    );
+    check(
+        "[providers.opnai]",
+        "tokenwire.toml:1: providers.opnai: \
+         no vendor of this name is known, so it needs `wire_format` and `base_url`\n  did you mean `openai`?",
     );
     check(
         "[providers.OpenAI]",

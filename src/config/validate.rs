@@ -8,6 +8,7 @@ use super::{
     Config, ConfigError, ProviderConfig,
     error::{KeyPath, Problem},
 };
+use crate::provider::vendors::{VENDORS, vendor};
 
 /// The shortest key of a client. Shorter ones can be guessed.
 pub const MIN_KEY_CHARS: usize = 16;
@@ -166,7 +167,15 @@ fn check_provider(name: &str, provider: &ProviderConfig, problems: &mut Vec<Prob
     let path = || KeyPath::from("providers").key(name);
     let is_name_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || !name.chars().all(is_name_char) {
-        problems.push(Problem::new(path(), "expected a name of lower-case letters, digits, `-`, `_` and `.`"));
+        let message = "expected a name of lower-case letters, digits, `-`, `_` and `.`";
+        problems.push(Problem::new(path(), message));
+        return;
+    }
+    let is_complete = provider.wire_format.is_some() && provider.base_url.is_some();
+    if vendor(name).is_none() && name != "demo" && provider.enabled != Some(false) && !is_complete {
+        let message = "no vendor of this name is known, so it needs `wire_format` and `base_url`";
+        let names: Vec<&str> = VENDORS.iter().map(|vendor| vendor.name).collect();
+        problems.push(Problem::new(path(), message).with_fix(did_you_mean(name, &names)));
     }
     if let Some(wire_format) = &provider.wire_format
         && !WIRE_FORMATS.contains(&wire_format.as_str())

@@ -31,6 +31,8 @@ pub mod registry;
 mod tool_calls;
 pub mod vendors;
 
+pub use registry::{Candidate, Off, candidates, configured};
+
 use std::{borrow::Cow, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};

@@ -1,174 +1,212 @@
 //! Which providers are switched on, and why the others are not.
+//!
+//! | provider | is on when |
+//! | --- | --- |
+//! | `demo` | always |
+//! | a vendor that needs a key | there is one, or the configuration gives another base URL |
+//! | a vendor that needs none: a server on one's own machine | the configuration names it |
+//! | any other | the configuration names it, with `wire_format` and `base_url` |
+//!
+//! `enabled = false` switches each of them off. The keys of the environment are in the
+//! configuration already when it was loaded with [`Loader`](crate::config::Loader).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use super::{
-    Provider, Secret, Upstream,
+    Adapter, Provider, Secret, Upstream,
     demo::Demo,
     driver::HttpProvider,
-    vendors::{self, Quirks, VENDORS, Vendor},
+    vendors::{self, VENDORS, Vendor, vendor},
 };
 use crate::config::{Config, ProviderConfig};
 
-/// Looks up an environment variable. Empty ones count as not set.
-pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// The environment of this process.
-pub fn process_env(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// A provider that is switched on, or could be.
+/// A provider that is configured or known by name.
 pub struct Candidate {
-    /// Its name: the first half of `provider/model`.
+    /// The provider's name.
     pub name: String,
-    /// The provider, or why it is off.
-    pub state: Result<Arc<dyn Provider>, Off>,
+    /// The provider, or why there is none.
+    pub provider: Result<Arc<dyn Provider>, Off>,
 }
 
-/// Why a provider is off.
+/// Why a provider is switched off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Off {
-    /// The configuration says so.
+    /// By `enabled = false`.
     Disabled,
-    /// Its key is missing; this variable would hold it.
-    NoKey {
-        /// The variable.
-        variable: String,
-    },
-    /// It needs no key, and nobody asked for it; this variable says where it is.
-    NotAsked {
-        /// The variable.
-        variable: String,
-    },
+    /// This environment variable, or a key in the configuration, would switch it on.
+    NoKey(String),
+    /// A section in the configuration, or this environment variable, would switch it on.
+    NotConfigured(&'static str),
+    /// This part of the configuration is wrong or missing. Checked configurations do not have this.
+    Incomplete(&'static str),
 }
 
-/// Every provider that is known or configured: `demo`, then the configured ones that no vendor
-/// row names, then the vendors, the best known first.
+impl fmt::Display for Off {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disabled => f.write_str("`enabled = false`"),
+            Self::NoKey(variable) => write!(f, "set {variable}"),
+            Self::NotConfigured(variable) => write!(f, "set {variable}, or name it in the configuration"),
+            Self::Incomplete(key) => write!(f, "`{key}` is missing or not known"),
+        }
+    }
+}
+
+/// The providers that the configuration switches on: `demo`, and every vendor that is configured
+/// or whose key is there.
 ///
 /// # Errors
 ///
 /// A sentence that names the key of the configuration and the fix.
-pub fn candidates(config: &Config, env: Env<'_>) -> Result<Vec<Candidate>, String> {
-    let mut configured: BTreeMap<&str, &ProviderConfig> =
-        config.providers.iter().map(|(name, provider)| (name.as_str(), provider)).collect();
-    let demo = match configured.remove("demo") {
-        Some(ProviderConfig { enabled: Some(false), .. }) => Err(Off::Disabled),
-        _ => Ok(Arc::new(Demo) as Arc<dyn Provider>),
-    };
-    let mut candidates = vec![Candidate { name: "demo".to_owned(), state: demo }];
-    let nothing = ProviderConfig::default();
-    let vendors: Vec<_> = VENDORS.iter().map(|vendor| (vendor, configured.remove(vendor.name))).collect();
-    for (name, provider) in configured {
-        candidates.push(Candidate { name: name.to_owned(), state: build(name, provider, None, env)? });
-    }
-    for (vendor, provider) in vendors {
-        if vendors::adapter(vendor.wire_format).is_none() {
-            continue;
+pub fn configured(config: &Config) -> Result<Vec<Arc<dyn Provider>>, String> {
+    let mut providers = Vec::new();
+    for candidate in candidates(config) {
+        match candidate.provider {
+            Ok(provider) => providers.push(provider),
+            Err(Off::Incomplete(key)) => {
+                return Err(format!("providers.{}.{key}: is missing or not known", candidate.name));
+            }
+            Err(off) => tracing::debug!(provider = candidate.name, %off, "provider is off"),
         }
-        let is_asked = provider.is_some()
-            || vendor.needs_key
-            || env(vendor.base_url_env).is_some()
-            || env(vendor.key_env).is_some();
-        let state = if is_asked {
-            build(vendor.name, provider.unwrap_or(&nothing), Some(vendor), env)?
-        } else {
-            Err(Off::NotAsked { variable: vendor.base_url_env.to_owned() })
-        };
-        candidates.push(Candidate { name: vendor.name.to_owned(), state });
     }
-    Ok(candidates)
+    Ok(providers)
 }
 
-fn build(
-    name: &str,
-    provider: &ProviderConfig,
-    vendor: Option<&Vendor>,
-    env: Env<'_>,
-) -> Result<Result<Arc<dyn Provider>, Off>, String> {
-    if provider.enabled == Some(false) {
-        return Ok(Err(Off::Disabled));
-    }
-    let missing = |field: &str, expected: &str| format!("providers.{name}.{field}: is missing; expected {expected}");
-    let wire_format = provider
-        .wire_format
-        .as_deref()
-        .or(vendor.map(|vendor| vendor.wire_format))
-        .ok_or_else(|| missing("wire_format", "`openai-chat` or `anthropic`"))?;
-    let adapter = vendors::adapter(wire_format)
-        .ok_or_else(|| format!("providers.{name}.wire_format: expected `openai-chat` or `anthropic`"))?;
-    let base_url = provider
-        .base_url
-        .clone()
-        .or_else(|| env(vendor?.base_url_env))
-        .or_else(|| Some(vendor?.base_url.to_owned()))
-        .ok_or_else(|| missing("base_url", "a URL such as `http://localhost:8000/v1`"))?;
-    let variable = provider.api_key_env.as_deref().or(vendor.map(|vendor| vendor.key_env));
-    let key = provider.api_key.clone().or_else(|| env(variable?));
-    let needs_key = provider.api_key_env.is_some() || vendor.is_some_and(|vendor| vendor.needs_key);
-    if let (None, true, Some(variable)) = (&key, needs_key, variable) {
-        return Ok(Err(Off::NoKey { variable: variable.to_owned() }));
-    }
-    let models = match (provider.models.as_slice(), vendor) {
-        ([], Some(vendor)) => vendor.models.iter().map(|model| (*model).to_owned()).collect(),
-        (models, _) => models.to_vec(),
+/// Every provider that is configured or known by name: `demo`, the vendors, then all others.
+pub fn candidates(config: &Config) -> Vec<Candidate> {
+    let demo = match is_disabled(config.providers.get(Demo.name())) {
+        true => Err(Off::Disabled),
+        false => Ok(Arc::new(Demo) as Arc<dyn Provider>),
     };
+    let others =
+        config.providers.keys().map(String::as_str).filter(|name| vendor(name).is_none() && *name != Demo.name());
+    let mut candidates = vec![Candidate { name: Demo.name().to_owned(), provider: demo }];
+    candidates.extend(VENDORS.iter().map(|vendor| vendor.name).chain(others).map(|name| {
+        let provider = switch_on(name, vendor(name), config.providers.get(name));
+        Candidate { name: name.to_owned(), provider: provider.map(|provider| Arc::new(provider) as _) }
+    }));
+    candidates
+}
+
+fn is_disabled(section: Option<&ProviderConfig>) -> bool {
+    section.is_some_and(|section| section.enabled == Some(false))
+}
+
+fn switch_on(name: &str, vendor: Option<&Vendor>, section: Option<&ProviderConfig>) -> Result<HttpProvider, Off> {
+    if is_disabled(section) {
+        return Err(Off::Disabled);
+    }
+    if let (Some(vendor), None) = (vendor, section) {
+        return Err(match vendor.needs_key {
+            true => Off::NoKey(vendor.key_env.to_owned()),
+            false => Off::NotConfigured(vendor.base_url_env),
+        });
+    }
+    let section = section.cloned().unwrap_or_default();
+    if section.api_key.is_none() {
+        let needs_key = vendor.is_some_and(|vendor| vendor.needs_key) && section.base_url.is_none();
+        match (&section.api_key_env, vendor) {
+            (Some(variable), _) => return Err(Off::NoKey(variable.clone())),
+            (None, Some(vendor)) if needs_key => return Err(Off::NoKey(vendor.key_env.to_owned())),
+            _ => {}
+        }
+    }
+    let adapter = wire_format(vendor, &section).ok_or(Off::Incomplete("wire_format"))?;
+    let base_url = section.base_url.as_deref().or(vendor.map(|vendor| vendor.base_url));
     let upstream = Upstream {
         name: name.to_owned(),
-        base_url: base_url.trim_end_matches('/').to_owned(),
-        key: key.map(Secret::new),
-        headers: provider.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-        quirks: vendor.map_or_else(Quirks::default, |vendor| vendor.quirks),
+        base_url: base_url.ok_or(Off::Incomplete("base_url"))?.trim_end_matches('/').to_owned(),
+        key: section.api_key.as_deref().map(Secret::new),
+        headers: section.headers.into_iter().collect(),
+        quirks: vendor.map(|vendor| vendor.quirks).unwrap_or_default(),
     };
-    Ok(Ok(Arc::new(HttpProvider::new(adapter, upstream, models))))
+    let models = match (section.models.is_empty(), vendor) {
+        (true, Some(vendor)) => vendor.models.iter().map(|model| (*model).to_owned()).collect(),
+        _ => section.models,
+    };
+    Ok(HttpProvider::new(adapter, upstream, models))
+}
+
+fn wire_format(vendor: Option<&Vendor>, section: &ProviderConfig) -> Option<Arc<dyn Adapter>> {
+    let wire_format = section.wire_format.as_deref().or(vendor.map(|vendor| vendor.wire_format));
+    wire_format.and_then(vendors::adapter)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    #![allow(clippy::unwrap_used)]
 
-    fn states(config: &Config, variables: &[(&str, &str)]) -> BTreeMap<String, String> {
-        let env = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        let state = |candidate: Candidate| match candidate.state {
-            Ok(_) => "on".to_owned(),
-            Err(Off::Disabled) => "disabled".to_owned(),
-            Err(Off::NoKey { variable } | Off::NotAsked { variable }) => format!("set {variable}"),
-        };
-        let candidates = candidates(config, &env).unwrap();
-        candidates.into_iter().map(|candidate| (candidate.name.clone(), state(candidate))).collect()
+    use super::*;
+    use crate::config::{Env, Loader};
+
+    fn load(toml: &str, variables: &[(&str, &str)]) -> Config {
+        let env: Env = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Loader::new().toml(toml).env(env).load().unwrap().config
+    }
+
+    /// The names of those that are on, and why a provider is off.
+    #[track_caller]
+    fn check(toml: &str, variables: &[(&str, &str)], on: &[&str], off: Option<(&str, &str)>) {
+        let candidates = candidates(&load(toml, variables));
+        let names: Vec<&str> = candidates
+            .iter()
+            .filter(|candidate| candidate.provider.is_ok())
+            .map(|candidate| &*candidate.name)
+            .collect();
+        assert_eq!(names, on);
+        if let Some((name, why)) = off {
+            let candidate = candidates.iter().find(|candidate| candidate.name == name).unwrap();
+            assert_eq!(candidate.provider.as_ref().err().unwrap().to_string(), why);
+        }
+    }
+
+    #[test]
+    fn the_demo_model_needs_nothing() {
+        check("", &[], &["demo"], Some(("openai", "set OPENAI_API_KEY")));
+        check("[providers.demo]\nenabled = false", &[], &[], Some(("demo", "`enabled = false`")));
     }
 
     #[test]
     fn a_key_in_the_environment_is_enough() {
-        let states = states(&Config::default(), &[("OPENAI_API_KEY", "k")]);
-        assert_eq!(states["demo"], "on");
-        assert_eq!(states["openai"], "on");
-        assert_eq!(states["groq"], "set GROQ_API_KEY");
-    }
-
-    #[test]
-    fn the_configuration_switches_on_and_off() {
-        let mut config = Config::default();
-        let off = ProviderConfig { enabled: Some(false), ..ProviderConfig::default() };
-        config.providers.insert("openai".into(), off.clone());
-        config.providers.insert("demo".into(), off);
-        config.providers.insert(
-            "mine".into(),
-            ProviderConfig {
-                wire_format: Some("openai-chat".into()),
-                base_url: Some("http://localhost:1".into()),
-                ..ProviderConfig::default()
-            },
+        check("", &[("OPENAI_API_KEY", "k\n")], &["demo", "openai"], None);
+        check("", &[("OPENAI_API_KEY", " ")], &["demo"], None);
+        check("[providers.openai]", &[], &["demo"], Some(("openai", "set OPENAI_API_KEY")));
+        check(
+            "[providers.openai]\nenabled = false",
+            &[("OPENAI_API_KEY", "k")],
+            &["demo"],
+            Some(("openai", "`enabled = false`")),
         );
-        let states = states(&config, &[("OPENAI_API_KEY", "k")]);
-        assert_eq!((&*states["openai"], &*states["demo"], &*states["mine"]), ("disabled", "disabled", "on"));
     }
 
     #[test]
-    fn what_is_missing_is_named() {
-        let mut config = Config::default();
-        config.providers.insert("mine".into(), ProviderConfig::default());
-        let error = candidates(&config, &|_| None).err().unwrap();
-        assert_eq!(error, "providers.mine.wire_format: is missing; expected `openai-chat` or `anthropic`");
+    fn a_section_may_name_another_variable() {
+        let toml = "[providers.openai]\napi_key_env = 'TEAM_KEY'";
+        check(toml, &[("OPENAI_API_KEY", "k")], &["demo"], Some(("openai", "set TEAM_KEY")));
+        check(toml, &[("TEAM_KEY", "k")], &["demo", "openai"], None);
+    }
+
+    #[test]
+    fn another_base_url_makes_the_key_optional() {
+        check("", &[("OPENAI_BASE_URL", "http://localhost:1/v1")], &["demo", "openai"], None);
+        check("[providers.openai]\nbase_url = 'http://localhost:1/v1'", &[], &["demo", "openai"], None);
+    }
+
+    #[test]
+    fn any_other_name_is_a_provider_too() {
+        let toml = "[providers.mine]\nwire_format = 'openai-chat'\nbase_url = 'http://localhost:1/v1/'\nmodels = ['m']";
+        check(toml, &[], &["demo", "mine"], None);
+        let candidates = candidates(&load(toml, &[]));
+        assert_eq!(candidates.last().unwrap().provider.as_ref().ok().unwrap().models(), ["m"]);
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let key = |toml: &str, variables: &[(&str, &str)]| load(toml, variables).providers["openai"].api_key.clone();
+        let toml = "[providers.openai]\napi_key = 'file'";
+        assert_eq!(key(toml, &[]).unwrap(), "file");
+        assert_eq!(key(toml, &[("OPENAI_API_KEY", "usual")]).unwrap(), "usual");
+        let both = [("OPENAI_API_KEY", "usual"), ("TOKENWIRE_PROVIDERS_OPENAI_API_KEY", "own")];
+        assert_eq!(key(toml, &both).unwrap(), "own");
     }
 }

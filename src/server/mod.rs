@@ -36,10 +36,11 @@ use crate::{
     auth::Authenticator,
     config::Config,
     generation::{Hook, hub::Hub},
-    provider::{Provider, registry},
+    provider::{self, Provider},
     session::Shutdown,
 };
 
+mod files;
 mod origin;
 mod routes;
 mod upgrade;
@@ -94,7 +95,6 @@ impl std::error::Error for ServerError {
 #[derive(Default)]
 pub struct ServerBuilder {
     config: Config,
-    environment: bool,
     providers: Vec<Arc<dyn Provider>>,
     hooks: Vec<Arc<dyn Hook>>,
 }
@@ -103,13 +103,6 @@ impl ServerBuilder {
     /// Replaces the configuration. Default: `Config::default()`, which has the demo model only.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
-        self
-    }
-
-    /// Also switches on every vendor whose key is in the environment, and takes keys and base URLs
-    /// from there. Default: the environment is not looked at.
-    pub fn environment(mut self) -> Self {
-        self.environment = true;
         self
     }
 
@@ -131,7 +124,7 @@ impl ServerBuilder {
     ///
     /// [`ServerError`] when the configuration does not allow it or the address is taken.
     pub async fn bind(self) -> Result<Server, ServerError> {
-        let Self { config, environment, mut providers, hooks } = self;
+        let Self { config, mut providers, hooks } = self;
         let auth = Authenticator::new(&config.auth).map_err(ServerError::Config)?;
         if auth.is_open() && !config.listen.ip().is_loopback() && !config.insecure_no_auth {
             return Err(ServerError::Config(format!(
@@ -140,11 +133,8 @@ impl ServerBuilder {
                 config.listen
             )));
         }
-        let env: registry::Env<'_> = if environment { &registry::process_env } else { &|_| None };
-        for candidate in registry::candidates(&config, env).map_err(ServerError::Config)? {
-            if let Ok(provider) = candidate.state
-                && !providers.iter().any(|own| own.name() == provider.name())
-            {
+        for provider in provider::configured(&config).map_err(ServerError::Config)? {
+            if !providers.iter().any(|own| own.name() == provider.name()) {
                 providers.push(provider);
             }
         }

@@ -12,7 +12,7 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{Shared, upgrade};
+use super::{Shared, files, upgrade};
 use crate::session::Shutdown;
 
 /// What a page of this server may load and reach: itself.
@@ -25,6 +25,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/models", get(models))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
+        .merge(files::routes())
         .layer(middleware::from_fn_with_state(shared.clone(), guard))
         .with_state(shared)
 }

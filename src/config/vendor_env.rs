@@ -1,0 +1,55 @@
+//! Keys and addresses of providers from the variables that the vendors' own SDKs read.
+//!
+//! `OPENAI_API_KEY` in the environment is enough to switch `openai` on, and `OPENAI_BASE_URL`
+//! points it elsewhere. As everywhere the environment wins over the file; within it
+//! `TOKENWIRE_PROVIDERS_OPENAI_API_KEY` wins over the usual name. A section that names its variable
+//! with `api_key_env` reads that one and no other.
+//!
+//! Afterwards the configuration holds all that is needed: whoever builds providers of it reads no
+//! environment.
+
+use super::{
+    Config,
+    env::{self, Env},
+    error::{KeyPath, Origin},
+};
+use crate::provider::vendors::{VENDORS, vendor};
+
+/// Puts what the environment says about providers into their sections.
+/// `replaced` gets the origin of each value.
+pub(super) fn resolve(config: &mut Config, env: &Env, replaced: &mut std::collections::BTreeMap<KeyPath, Origin>) {
+    // A key that is piped through a file tends to have a newline at its end.
+    let read = |name: &str| env::get(env, name).map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned);
+    let mut names: Vec<String> = config.providers.keys().cloned().collect();
+    names.extend(
+        VENDORS.iter().map(|vendor| vendor.name.to_owned()).filter(|name| !config.providers.contains_key(name)),
+    );
+    for name in names {
+        let vendor = vendor(&name);
+        let section = config.providers.get(&name).cloned().unwrap_or_default();
+        let mut set = |key: &str, variable: &str| {
+            let path = KeyPath::from("providers").key(&name).key(key);
+            if matches!(replaced.get(&path), Some(Origin::Env(_))) {
+                return None;
+            }
+            let value = read(variable)?;
+            replaced.insert(path, Origin::Env(variable.to_owned()));
+            Some(value)
+        };
+        let own = section.api_key_env.as_deref().filter(|_| section.api_key.is_none());
+        let key_env = own.or_else(|| vendor.map(|vendor| vendor.key_env).filter(|_| section.api_key_env.is_none()));
+        let key = key_env.and_then(|variable| set("api_key", variable));
+        let base_url = vendor.and_then(|vendor| set("base_url", vendor.base_url_env));
+        if key.is_none() && base_url.is_none() {
+            continue;
+        }
+        let section = config.providers.entry(name.clone()).or_default();
+        if key.is_some() {
+            section.api_key = key;
+            section.api_key_env = None;
+        }
+        if base_url.is_some() {
+            section.base_url = base_url;
+        }
+    }
+}
