@@ -18,6 +18,7 @@
 //! Retries, timeouts and cancelling are not here: they are the generation's, and so the same
 //! for every provider. A turn is cancelled by dropping its future.
 
+pub mod anthropic;
 mod call_ids;
 pub mod demo;
 pub mod driver;

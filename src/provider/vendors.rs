@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 pub use super::call_ids::CallIdRule;
-use super::{Adapter, openai_chat::OpenAiChat};
+use super::{Adapter, anthropic::Anthropic, openai_chat::OpenAiChat};
 
 /// How a vendor departs from its wire format. The default suits a server that nobody has heard of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +91,7 @@ pub fn vendor(name: &str) -> Option<&'static Vendor> {
 pub fn adapter(wire_format: &str) -> Option<Arc<dyn Adapter>> {
     match wire_format {
         "openai-chat" => Some(Arc::new(OpenAiChat)),
+        "anthropic" => Some(Arc::new(Anthropic)),
         _ => None,
     }
 }

@@ -1,0 +1,35 @@
+//! Anthropic Messages.
+
+mod decode;
+mod request;
+
+use tokenwire_protocol::ErrorInfo;
+
+pub use self::request::DEFAULT_MAX_TOKENS;
+use super::{Adapter, Decoder, Framing, HttpRequest, ModelRequest, Upstream, errors};
+
+/// The wire format `anthropic`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Anthropic;
+
+impl Adapter for Anthropic {
+    fn name(&self) -> &'static str {
+        "anthropic"
+    }
+
+    fn framing(&self) -> Framing {
+        Framing::Sse
+    }
+
+    fn request(&self, request: &ModelRequest, upstream: &Upstream) -> Result<HttpRequest, ErrorInfo> {
+        request::build(request, upstream)
+    }
+
+    fn decoder(&self, _: &Upstream) -> Box<dyn Decoder> {
+        Box::new(decode::MessagesDecoder::default())
+    }
+
+    fn error(&self, status: u16, body: &[u8]) -> ErrorInfo {
+        errors::of_response(status, body)
+    }
+}
