@@ -63,6 +63,8 @@ fn messages(messages: &[Message], quirks: &Quirks) -> Value {
 
 fn message(message: &Message, before: &[Message], quirks: &Quirks) -> Value {
     let mut fields = message.extra.clone();
+    // This shape has no place for it: the content says that the tool failed.
+    fields.remove("is_error");
     if !quirks.takes_reasoning {
         // Several vendors refuse a request that holds reasoning.
         for name in ["reasoning_content", "reasoning", "reasoning_details"] {
