@@ -69,22 +69,36 @@ impl Provider for HttpProvider {
     }
 
     fn run<'a>(&'a self, request: &'a ModelRequest, turn: &'a mut dyn Turn) -> BoxFuture<'a, Result<(), ErrorInfo>> {
-        Box::pin(async move {
-            let http_request = self.adapter.request(request, &self.upstream)?;
-            let response = CONNECT_TIMEOUT.scope(request.connect_timeout, send(http_request)).await?;
-            if !response.status().is_success() {
-                return Err(self.refusal(response).await);
-            }
-            if is_json(response.headers()) && self.adapter.framing() == super::Framing::Sse {
-                // Some gateways answer a request for a stream with one JSON object, mostly an error.
-                return Err(self.refusal(response).await);
-            }
-            self.stream(response, turn).await
-        })
+        Box::pin(async move { self.attempt(request, turn).await.map_err(|error| self.without_key(error)) })
     }
 }
 
 impl HttpProvider {
+    async fn attempt(&self, request: &ModelRequest, turn: &mut dyn Turn) -> Result<(), ErrorInfo> {
+        let http_request = self.adapter.request(request, &self.upstream)?;
+        let response = CONNECT_TIMEOUT.scope(request.connect_timeout, send(http_request)).await?;
+        if !response.status().is_success() {
+            return Err(self.refusal(response).await);
+        }
+        if is_json(response.headers()) && self.adapter.framing() == super::Framing::Sse {
+            // Some gateways answer a request for a stream with one JSON object, mostly an error.
+            return Err(self.refusal(response).await);
+        }
+        self.stream(response, turn).await
+    }
+
+    /// Vendors repeat the key that they refuse. What looks like a key is replaced where errors are
+    /// read; this one is known, whatever it looks like.
+    fn without_key(&self, mut error: ErrorInfo) -> ErrorInfo {
+        if let Some(key) = &self.upstream.key
+            && !key.expose().is_empty()
+            && error.message.contains(key.expose())
+        {
+            error.message = error.message.replace(key.expose(), "***").into();
+        }
+        error
+    }
+
     async fn stream(&self, mut response: Response, turn: &mut dyn Turn) -> Result<(), ErrorInfo> {
         let mut splitter = Splitter::new(self.adapter.framing(), MAX_MESSAGE_BYTES);
         let mut decoder = self.adapter.decoder(&self.upstream);

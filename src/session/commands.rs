@@ -1,6 +1,6 @@
 //! What each frame of a client does.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use tokenwire_protocol::{
     Attach, Cancel, ClientFrame, ConnectionFrame, Detach, ErrorCode, ErrorInfo, GenerationId, Input, Pong, Start,
@@ -50,6 +50,9 @@ impl Session {
 
     fn start(&self, start: Start) -> Result<(), Refusal> {
         let id = start.id.clone();
+        if self.is_draining.load(Relaxed) && self.hub.get(&self.principal, &id).is_none() {
+            return Err(ErrorInfo::new(ErrorCode::ShuttingDown, "the server is shutting down").into());
+        }
         {
             let mut generations = self.generations();
             if generations.attached.contains_key(&id) {

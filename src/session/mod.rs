@@ -15,7 +15,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -136,6 +139,8 @@ struct Session {
     limits: LimitsConfig,
     outbox: Outbox,
     generations: Mutex<Generations>,
+    /// The server starts nothing new.
+    is_draining: AtomicBool,
 }
 
 /// The generations of this connection.
@@ -149,7 +154,15 @@ struct Generations {
 impl Session {
     fn new(hub: Arc<Hub>, principal: Principal) -> Self {
         let limits = hub.config().limits;
-        Self { name: short_random(), principal, hub, limits, outbox: Outbox::default(), generations: Mutex::default() }
+        Self {
+            name: short_random(),
+            principal,
+            hub,
+            limits,
+            outbox: Outbox::default(),
+            generations: Mutex::default(),
+            is_draining: AtomicBool::new(false),
+        }
     }
 
     fn hello(&self) -> Hello {
@@ -227,6 +240,7 @@ impl Session {
                 Shutdown::Draining if told => {}
                 Shutdown::Draining => {
                     told = true;
+                    self.is_draining.store(true, Relaxed);
                     let spread = uuid::Uuid::new_v4().as_u64_pair().0 % RECONNECT_SPREAD_MS;
                     self.say(ConnectionFrame::GoingAway(GoingAway {
                         reason: "the server is shutting down".to_owned(),
