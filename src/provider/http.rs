@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::{HttpRequest, Upstream};
 
 impl HttpRequest {
-    /// A POST of `body` to `path` below the upstream's base URL, asking for an event stream.
+    /// A POST of `body` to the upstream, asking for an event stream. `path` is the wire format's.
     pub(crate) fn post(upstream: &Upstream, path: &str, body: &Value) -> Self {
         Self {
-            url: format!("{}{path}", upstream.base_url.trim_end_matches('/')),
+            url: join(&upstream.base_url, upstream.quirks.path.unwrap_or(path)),
             headers: vec![
                 ("content-type".into(), "application/json".to_owned()),
                 ("accept".into(), "text/event-stream".to_owned()),
@@ -31,5 +31,31 @@ impl HttpRequest {
         for (name, value) in &upstream.headers {
             self.set_header(name.to_ascii_lowercase(), value.as_str());
         }
+    }
+}
+
+/// The base URL and the path, without repeating what the one ends and the other begins with.
+///
+/// Vendors' SDKs disagree on whether `/v1` belongs to the base URL, and so do the people who set
+/// it: `https://api.anthropic.com` and `https://api.anthropic.com/v1` both work.
+fn join(base_url: &str, path: &str) -> String {
+    let base_url = base_url.trim_end_matches('/');
+    let starts = path.char_indices().filter(|(at, c)| *at > 0 && *c == '/').map(|(at, _)| at);
+    let shared = starts.filter(|at| base_url.ends_with(&path[..*at])).last().unwrap_or(0);
+    format!("{base_url}{}", &path[shared..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::join;
+
+    #[test]
+    fn a_base_url_may_hold_the_start_of_the_path() {
+        for base_url in ["https://api.groq.com", "https://api.groq.com/", "https://api.groq.com/openai/v1"] {
+            let url = join(base_url, "/openai/v1/chat/completions");
+            assert_eq!(url, "https://api.groq.com/openai/v1/chat/completions");
+        }
+        assert_eq!(join("http://localhost:1/v1", "/chat/completions"), "http://localhost:1/v1/chat/completions");
+        assert_eq!(join("https://proxy/anthropic/v1/", "/v1/messages"), "https://proxy/anthropic/v1/messages");
     }
 }

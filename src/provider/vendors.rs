@@ -8,6 +8,9 @@ use super::{Adapter, anthropic::Anthropic, openai_chat::OpenAiChat};
 /// How a vendor departs from its wire format. The default suits a server that nobody has heard of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quirks {
+    /// What follows the base URL, if not the path of the wire format. What the base URL ends with
+    /// and the path begins with is not repeated.
+    pub path: Option<&'static str>,
     /// The field that bounds the answer's length.
     pub max_tokens_field: &'static str,
     /// The field of the seed.
@@ -34,6 +37,7 @@ impl Default for Quirks {
 
 impl Quirks {
     const DEFAULT: Self = Self {
+        path: None,
         max_tokens_field: "max_tokens",
         seed_field: "seed",
         include_usage: true,
@@ -96,26 +100,243 @@ pub fn adapter(wire_format: &str) -> Option<Arc<dyn Adapter>> {
     }
 }
 
+/// A row of chat completions without quirks.
+const fn chat(
+    name: &'static str,
+    base_url: &'static str,
+    base_url_env: &'static str,
+    key_env: &'static str,
+    models: &'static [&'static str],
+) -> Vendor {
+    Vendor {
+        name,
+        wire_format: "openai-chat",
+        base_url,
+        base_url_env,
+        key_env,
+        needs_key: true,
+        quirks: Quirks::DEFAULT,
+        models,
+    }
+}
+
+/// A server of open models on one's own machine: no key, and models as they were loaded there.
+const fn local(
+    name: &'static str,
+    base_url: &'static str,
+    base_url_env: &'static str,
+    key_env: &'static str,
+) -> Vendor {
+    let quirks = Quirks { effort: Effort::TemplateArguments, ..Quirks::DEFAULT };
+    Vendor { needs_key: false, quirks, ..chat(name, base_url, base_url_env, key_env, &[]) }
+}
+
 /// Every vendor, the best known first.
 pub const VENDORS: &[Vendor] = &[
     Vendor {
-        name: "openai",
-        wire_format: "openai-chat",
-        base_url: "https://api.openai.com/v1",
-        base_url_env: "OPENAI_BASE_URL",
-        key_env: "OPENAI_API_KEY",
-        needs_key: true,
         quirks: Quirks { max_tokens_field: "max_completion_tokens", developer_role: true, ..Quirks::DEFAULT },
-        models: &["gpt-5", "gpt-5-mini", "gpt-4.1"],
+        ..chat(
+            "openai",
+            "https://api.openai.com/v1",
+            "OPENAI_BASE_URL",
+            "OPENAI_API_KEY",
+            &["gpt-5", "gpt-5-mini", "gpt-4.1", "gpt-4o-mini"],
+        )
     },
     Vendor {
         name: "anthropic",
         wire_format: "anthropic",
+        // As the vendor's SDKs have it: `/v1` belongs to the path.
         base_url: "https://api.anthropic.com",
         base_url_env: "ANTHROPIC_BASE_URL",
         key_env: "ANTHROPIC_API_KEY",
         needs_key: true,
-        quirks: Quirks { call_ids: CallIdRule::Word, ..Quirks::DEFAULT },
-        models: &["claude-sonnet-4-5", "claude-haiku-4-5", "claude-opus-4-1"],
+        quirks: Quirks::DEFAULT,
+        models: &["claude-sonnet-4-5", "claude-haiku-4-5", "claude-opus-4-5"],
+    },
+    Vendor {
+        quirks: Quirks {
+            path: Some("/openai/v1/chat/completions"),
+            max_tokens_field: "max_completion_tokens",
+            ..Quirks::DEFAULT
+        },
+        ..chat(
+            "groq",
+            "https://api.groq.com",
+            "GROQ_BASE_URL",
+            "GROQ_API_KEY",
+            &["openai/gpt-oss-120b", "llama-3.3-70b-versatile", "moonshotai/kimi-k2-instruct-0905"],
+        )
+    },
+    Vendor {
+        // In thinking mode it answers 400 when the reasoning of an answer with tool calls is missing.
+        quirks: Quirks { effort: Effort::Thinking, takes_reasoning: true, ..Quirks::DEFAULT },
+        ..chat(
+            "deepseek",
+            "https://api.deepseek.com",
+            "DEEPSEEK_BASE_URL",
+            "DEEPSEEK_API_KEY",
+            &["deepseek-chat", "deepseek-reasoner"],
+        )
+    },
+    Vendor {
+        quirks: Quirks {
+            // It refuses fields that it does not know, and always sends usage.
+            include_usage: false,
+            seed_field: "random_seed",
+            call_ids: CallIdRule::Nine,
+            name_in_tool_result: true,
+            ..Quirks::DEFAULT
+        },
+        ..chat(
+            "mistral",
+            "https://api.mistral.ai/v1",
+            "MISTRAL_BASE_URL",
+            "MISTRAL_API_KEY",
+            &["mistral-large-latest", "mistral-medium-latest", "mistral-small-latest", "magistral-medium-latest"],
+        )
+    },
+    Vendor {
+        quirks: Quirks { max_tokens_field: "max_completion_tokens", ..Quirks::DEFAULT },
+        ..chat(
+            "xai",
+            "https://api.x.ai/v1",
+            "XAI_BASE_URL",
+            "XAI_API_KEY",
+            &["grok-4", "grok-4-fast", "grok-code-fast-1"],
+        )
+    },
+    Vendor {
+        // It wants `reasoning_details` back as they were.
+        quirks: Quirks { effort: Effort::Object, takes_reasoning: true, ..Quirks::DEFAULT },
+        ..chat(
+            "openrouter",
+            "https://openrouter.ai/api/v1",
+            "OPENROUTER_BASE_URL",
+            "OPENROUTER_API_KEY",
+            &["openai/gpt-5", "anthropic/claude-sonnet-4.5", "google/gemini-2.5-pro", "deepseek/deepseek-chat-v3.1"],
+        )
+    },
+    Vendor {
+        // It sends usage without being asked.
+        quirks: Quirks { include_usage: false, ..Quirks::DEFAULT },
+        ..chat(
+            "together",
+            "https://api.together.xyz/v1",
+            "TOGETHER_BASE_URL",
+            "TOGETHER_API_KEY",
+            &["meta-llama/Llama-3.3-70B-Instruct-Turbo", "deepseek-ai/DeepSeek-V3.1", "openai/gpt-oss-120b"],
+        )
+    },
+    Vendor {
+        // It sends usage without being asked.
+        quirks: Quirks { include_usage: false, ..Quirks::DEFAULT },
+        ..chat(
+            "fireworks",
+            "https://api.fireworks.ai/inference/v1",
+            "FIREWORKS_BASE_URL",
+            "FIREWORKS_API_KEY",
+            &["accounts/fireworks/models/deepseek-v3p1", "accounts/fireworks/models/gpt-oss-120b"],
+        )
+    },
+    Vendor {
+        quirks: Quirks {
+            path: Some("/v1/chat/completions"),
+            max_tokens_field: "max_completion_tokens",
+            ..Quirks::DEFAULT
+        },
+        ..chat(
+            "cerebras",
+            "https://api.cerebras.ai",
+            "CEREBRAS_BASE_URL",
+            "CEREBRAS_API_KEY",
+            &["gpt-oss-120b", "qwen-3-235b-a22b-instruct-2507", "llama-3.3-70b"],
+        )
+    },
+    chat(
+        "perplexity",
+        "https://api.perplexity.ai",
+        "PERPLEXITY_BASE_URL",
+        "PERPLEXITY_API_KEY",
+        &["sonar", "sonar-pro", "sonar-reasoning-pro"],
+    ),
+    Vendor {
+        quirks: Quirks { effort: Effort::Thinking, takes_reasoning: true, ..Quirks::DEFAULT },
+        ..chat(
+            "moonshot",
+            "https://api.moonshot.ai/v1",
+            "MOONSHOT_BASE_URL",
+            "MOONSHOT_API_KEY",
+            &["kimi-k2-0905-preview", "kimi-k2-thinking", "kimi-latest"],
+        )
+    },
+    Vendor {
+        quirks: Quirks { effort: Effort::EnableThinking, ..Quirks::DEFAULT },
+        ..chat(
+            "dashscope",
+            "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+            "DASHSCOPE_BASE_URL",
+            "DASHSCOPE_API_KEY",
+            &["qwen-plus", "qwen3-max", "qwen-flash"],
+        )
+    },
+    Vendor {
+        quirks: Quirks { effort: Effort::Thinking, ..Quirks::DEFAULT },
+        ..chat(
+            "zhipu",
+            "https://api.z.ai/api/paas/v4",
+            "ZAI_BASE_URL",
+            "ZAI_API_KEY",
+            &["glm-4.7", "glm-4.6", "glm-4.5-air"],
+        )
+    },
+    chat(
+        "huggingface",
+        "https://router.huggingface.co/v1",
+        "HF_BASE_URL",
+        "HF_TOKEN",
+        &["openai/gpt-oss-120b", "meta-llama/Llama-3.3-70B-Instruct", "moonshotai/Kimi-K2-Instruct-0905"],
+    ),
+    chat("deepinfra", "https://api.deepinfra.com/v1/openai", "DEEPINFRA_BASE_URL", "DEEPINFRA_API_KEY", &[]),
+    chat("nebius", "https://api.studio.nebius.com/v1", "NEBIUS_BASE_URL", "NEBIUS_API_KEY", &[]),
+    chat("novita", "https://api.novita.ai/v3/openai", "NOVITA_BASE_URL", "NOVITA_API_KEY", &[]),
+    chat("nvidia", "https://integrate.api.nvidia.com/v1", "NVIDIA_BASE_URL", "NVIDIA_API_KEY", &[]),
+    chat("sambanova", "https://api.sambanova.ai/v1", "SAMBANOVA_BASE_URL", "SAMBANOVA_API_KEY", &[]),
+    chat("siliconflow", "https://api.siliconflow.com/v1", "SILICONFLOW_BASE_URL", "SILICONFLOW_API_KEY", &[]),
+    chat("minimax", "https://api.minimax.io/v1", "MINIMAX_BASE_URL", "MINIMAX_API_KEY", &[]),
+    chat("venice", "https://api.venice.ai/api/v1", "VENICE_BASE_URL", "VENICE_API_KEY", &[]),
+    chat("vercel", "https://ai-gateway.vercel.sh/v1", "AI_GATEWAY_BASE_URL", "AI_GATEWAY_API_KEY", &[]),
+    Vendor {
+        quirks: Quirks::DEFAULT,
+        ..local("ollama", "http://localhost:11434/v1", "OLLAMA_BASE_URL", "OLLAMA_API_KEY")
+    },
+    local("vllm", "http://localhost:8000/v1", "VLLM_BASE_URL", "VLLM_API_KEY"),
+    local("sglang", "http://localhost:30000/v1", "SGLANG_BASE_URL", "SGLANG_API_KEY"),
+    local("llamacpp", "http://localhost:8080/v1", "LLAMACPP_BASE_URL", "LLAMACPP_API_KEY"),
+    Vendor {
+        quirks: Quirks::DEFAULT,
+        ..local("lmstudio", "http://localhost:1234/v1", "LMSTUDIO_BASE_URL", "LMSTUDIO_API_KEY")
     },
 ];
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_well_formed() {
+        for (position, row) in VENDORS.iter().enumerate() {
+            let name = row.name;
+            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase()), "{name}");
+            assert!(VENDORS[..position].iter().all(|other| other.name != name), "{name} twice");
+            assert_eq!(vendor(name).unwrap().base_url, row.base_url);
+            assert_eq!(adapter(row.wire_format).unwrap().name(), row.wire_format);
+            assert!(row.base_url.starts_with("https://") || !row.needs_key, "{name}: a key in plain text");
+            assert!(!row.base_url.ends_with('/') && row.quirks.path.is_none_or(|path| path.starts_with('/')), "{name}");
+            assert!(row.base_url_env.ends_with("_BASE_URL") && !row.key_env.is_empty(), "{name}");
+        }
+        assert!(vendor("nobody").is_none());
+        assert!(adapter("nothing").is_none());
+    }
+}

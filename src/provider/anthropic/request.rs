@@ -6,7 +6,7 @@ use tokenwire_protocol::{
     message::{Content, Message, Part, Role, Tool, ToolChoice},
 };
 
-use super::super::{HttpRequest, ModelRequest, Upstream};
+use super::super::{HttpRequest, ModelRequest, Upstream, call_ids::CallIdRule};
 
 /// The most tokens of an answer when the request does not say: the API wants a number. Thinking
 /// comes on top. Fits every model from Claude 3.5 on.
@@ -26,7 +26,7 @@ pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpR
     set("model", Some(request.model.as_str().into()));
     set("max_tokens", Some(max_tokens(request, &thinking).into()));
     set("system", system(&request.messages));
-    set("messages", Some(messages(&request.messages, upstream)?));
+    set("messages", Some(messages(&request.messages)?));
     if !request.tools.is_empty() {
         set("tools", Some(request.tools.iter().map(tool).collect()));
         set("tool_choice", request.tool_choice.as_ref().map(tool_choice));
@@ -62,7 +62,7 @@ fn system(messages: &[Message]) -> Option<Value> {
 
 /// The conversation, with neighbours of one role as one message: all results of a turn's tool calls
 /// must stand in one user message, before anything else in it.
-fn messages(messages: &[Message], upstream: &Upstream) -> Result<Value, ErrorInfo> {
+fn messages(messages: &[Message]) -> Result<Value, ErrorInfo> {
     let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
     for (position, message) in messages.iter().enumerate() {
         let role = match message.role {
@@ -70,8 +70,7 @@ fn messages(messages: &[Message], upstream: &Upstream) -> Result<Value, ErrorInf
             Role::User | Role::Tool => "user",
             Role::Assistant => "assistant",
         };
-        let blocks =
-            blocks(message, upstream).map_err(|error| error.with_field(format!("messages[{position}].content")))?;
+        let blocks = blocks(message).map_err(|error| error.with_field(format!("messages[{position}].content")))?;
         match turns.last_mut() {
             Some((last, turn)) if *last == role => turn.extend(blocks),
             _ => turns.push((role, blocks)),
@@ -92,8 +91,7 @@ fn messages(messages: &[Message], upstream: &Upstream) -> Result<Value, ErrorInf
     Ok(turns.map(|(role, blocks)| json!({"role": role, "content": blocks})).collect())
 }
 
-fn blocks(message: &Message, upstream: &Upstream) -> Result<Vec<Value>, ErrorInfo> {
-    let ids = upstream.quirks.call_ids;
+fn blocks(message: &Message) -> Result<Vec<Value>, ErrorInfo> {
     let content = match &message.content {
         None => Vec::new(),
         Some(Content::Text(text)) => text_block(text).into_iter().collect(),
@@ -103,7 +101,7 @@ fn blocks(message: &Message, upstream: &Upstream) -> Result<Vec<Value>, ErrorInf
     };
     if message.role == Role::Tool {
         let id = message.tool_call_id.as_deref().unwrap_or_default();
-        let mut result = json!({"type": "tool_result", "tool_use_id": ids.apply(id), "content": content});
+        let mut result = json!({"type": "tool_result", "tool_use_id": CallIdRule::Word.apply(id), "content": content});
         if message.extra.get("is_error") == Some(&Value::Bool(true)) {
             result["is_error"] = true.into();
         }
@@ -116,7 +114,7 @@ fn blocks(message: &Message, upstream: &Upstream) -> Result<Vec<Value>, ErrorInf
         let name = &call.function.name;
         blocks.push(json!({
             "type": "tool_use",
-            "id": ids.apply(&call.id),
+            "id": CallIdRule::Word.apply(&call.id),
             "name": name,
             "input": input(&call.function.arguments),
         }));

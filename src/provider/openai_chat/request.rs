@@ -71,8 +71,10 @@ fn message(message: &Message, before: &[Message], quirks: &Quirks) -> Value {
             fields.remove(name);
         }
     }
-    // Anthropic's: see its requests.
-    fields.remove("thinking_blocks");
+    // These are for Anthropic: see its requests.
+    for name in ["thinking_blocks", "is_error"] {
+        fields.remove(name);
+    }
     let role = match message.role {
         Role::Developer if quirks.developer_role => "developer",
         Role::System | Role::Developer => "system",
