@@ -4,8 +4,14 @@
 mod check;
 mod hash_key;
 mod log;
+mod serve;
 
-use std::{fmt, path::PathBuf, process::ExitCode};
+use std::{
+    fmt,
+    io::{Write, stdout},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Args, Parser, Subcommand};
 use tokenwire::config::{ConfigError, Loader};
@@ -16,10 +22,14 @@ use tokenwire::config::{ConfigError, Loader};
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::ServeArgs,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Serve (the default)
+    Serve(serve::ServeArgs),
     /// Check the configuration and show what it comes to
     Check(check::CheckArgs),
     /// Make a client's key, or hash one read from stdin
@@ -90,6 +100,12 @@ impl fmt::Display for Failure {
     }
 }
 
+/// Prints to stdout. Unlike `print!` it does not panic when nobody reads: `tokenwire check | head -1`.
+fn print(text: &str) {
+    let mut stdout = stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
 /// Runs the command line of this process. Exit code 0: done; 1: failed; 2: not understood.
 pub fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -105,6 +121,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Some(Command::Check(args)) => check::run(args),
         Some(Command::HashKey(args)) => hash_key::run(args),
-        None => Ok(()),
+        Some(Command::Serve(args)) => serve::run(args),
+        None => serve::run(cli.serve),
     }
 }
