@@ -2,9 +2,12 @@
 
 use std::fmt::Write as _;
 
-use tokenwire::config::{Config, Loaded, is_loopback};
+use tokenwire::{
+    config::{Config, Loaded, Origin, is_loopback},
+    provider::candidates,
+};
 
-use super::{ConfigArgs, Failure};
+use super::{ConfigArgs, Failure, print};
 
 /// Reads the configuration as `serve` would, and shows what it comes to. Exit code 1 when it is wrong.
 #[derive(clap::Args)]
@@ -18,7 +21,7 @@ pub(super) fn run(args: CheckArgs) -> Result<(), Failure> {
     for warning in &loaded.warnings {
         eprintln!("warning: {warning}");
     }
-    print!("{}", report(&loaded));
+    print(&report(&loaded));
     Ok(())
 }
 
@@ -31,6 +34,13 @@ fn report(loaded: &Loaded) -> String {
     line("config", config_line(loaded));
     line("listen", loaded.config.listen.to_string());
     line("auth", auth_line(&loaded.config));
+    for candidate in candidates(&loaded.config) {
+        let name = candidate.name;
+        match candidate.provider {
+            Ok(_) => line("provider", format!("{name:<12} on   {}", why_on(loaded, &name))),
+            Err(off) => line("provider", format!("{name:<12} off  {off}")),
+        }
+    }
     let defaults = Config::default().scalars();
     for (key, value) in loaded.config.scalars() {
         match defaults.get(&key) {
@@ -42,6 +52,20 @@ fn report(loaded: &Loaded) -> String {
     }
     report.push_str("ok\n");
     report
+}
+
+fn why_on(loaded: &Loaded, name: &str) -> String {
+    let Some(section) = loaded.config.providers.get(name) else { return "built in".to_owned() };
+    let base_url = section.base_url.as_ref().map(|_| match loaded.provider_origin(name, "base_url") {
+        // The URL itself is not shown: it may hold a password.
+        Origin::Code => String::new(),
+        origin => format!(", base URL from {origin}"),
+    });
+    let key = match &section.api_key {
+        Some(_) => format!("key from {}", loaded.provider_origin(name, "api_key")),
+        None => "no key".to_owned(),
+    };
+    key + &base_url.unwrap_or_default()
 }
 
 /// The file, or why there is none.

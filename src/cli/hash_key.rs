@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read, stdin};
 
 use tokenwire::config::{MIN_KEY_CHARS, is_sendable, sha256_hex};
 
-use super::Failure;
+use super::{Failure, print};
 
 /// More than this is not a key.
 const MAX_KEY_BYTES: u64 = 4096;
@@ -28,7 +28,7 @@ pub(super) fn run(args: HashKeyArgs) -> Result<(), Failure> {
             key
         }
     };
-    print!("{}", section(&args.principal, &key));
+    print(&section(&args.principal, &key));
     Ok(())
 }
 

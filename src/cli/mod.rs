@@ -6,13 +6,15 @@ mod hash_key;
 mod log;
 mod serve;
 
-use std::{fmt, path::PathBuf, process::ExitCode};
+use std::{
+    fmt,
+    io::{Write, stdout},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Args, Parser, Subcommand};
-use tokenwire::{
-    config::{ConfigError, Loader},
-    server::ServerError,
-};
+use tokenwire::config::{ConfigError, Loader};
 
 /// One WebSocket between an interactive UI and any LLM: streaming, cancel, resume.
 #[derive(Parser)]
@@ -26,7 +28,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve (this is what no command does, too)
+    /// Serve (the default)
     Serve(serve::ServeArgs),
     /// Check the configuration and show what it comes to
     Check(check::CheckArgs),
@@ -92,16 +94,16 @@ impl From<ConfigError> for Failure {
     }
 }
 
-impl From<ServerError> for Failure {
-    fn from(error: ServerError) -> Self {
-        Self(error.to_string())
-    }
-}
-
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Prints to stdout. Unlike `print!` it does not panic when nobody reads: `tokenwire check | head -1`.
+fn print(text: &str) {
+    let mut stdout = stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// Runs the command line of this process. Exit code 0: done; 1: failed; 2: not understood.

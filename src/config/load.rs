@@ -73,6 +73,11 @@ impl Loaded {
     pub fn origin(&self, key: &str) -> Origin {
         self.origins.of(&KeyPath::from(key))
     }
+
+    /// Where the value of a provider's key came from, such as `openai` and `api_key`.
+    pub fn provider_origin(&self, name: &str, key: &str) -> Origin {
+        self.origins.of(&KeyPath::from("providers").key(name).key(key))
+    }
 }
 
 impl Loader {
