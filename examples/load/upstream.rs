@@ -127,6 +127,8 @@ async fn stream(socket: &Arc<TcpStream>, slot: &Arc<Slot>, shared: &Shared) -> i
         let count = left.min(script.per_write);
         wire::push_tokens(&mut out, slot, count, shared.chunk_per_event);
         send(socket, &out).await?;
+        // Streams take turns, as upstreams that know nothing of each other would.
+        tokio::task::yield_now().await;
         left -= count;
     }
     if let Some(pace) = script.pace {

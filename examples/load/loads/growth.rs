@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     Result,
     lab::Lab,
-    loads::run::{self, Paced},
+    loads::run::{self, Flood, Paced},
     report::Table,
     target::Kind,
 };
@@ -33,7 +33,9 @@ pub fn growth(lab: &mut Lab) -> Result<()> {
                 run::paced(lab, &target, load)
             };
             let results: Vec<_> = (BEHIND.iter().map(|&behind| paced(20, 10, behind)))
-                .chain(WHOLE.iter().map(|&(tokens, generations)| run::flood(lab, &target, 8, generations, tokens)))
+                .chain(WHOLE.iter().map(|&(tokens, generations)| {
+                    run::flood(lab, &target, Flood { streams: 8, generations, tokens, together: 1 })
+                }))
                 .chain(STREAMS.iter().map(|&(streams, every_ms)| paced(streams, every_ms, 0)))
                 .collect();
             for (result, rounds) in results.into_iter().zip(&mut rounds) {

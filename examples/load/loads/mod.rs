@@ -22,8 +22,10 @@ pub enum Load {
     Busy,
     /// 50 streams, 8 tokens every 80 ms.
     Bursts,
-    /// 8 streams of 100,000 tokens as fast as they go.
+    /// 8 streams of 100,000 tokens as fast as they go, each in a write and an HTTP chunk of its own.
     Flood,
+    /// The same in writes of 16 KiB.
+    Deluge,
     /// Cost per token as generations grow long, and as streams grow many.
     Growth,
     /// First token, against direct; CPU time of a short generation.
@@ -45,6 +47,7 @@ impl Load {
         Self::Busy,
         Self::Bursts,
         Self::Flood,
+        Self::Deluge,
         Self::First,
         Self::Cancel,
         Self::Growth,
@@ -60,7 +63,8 @@ impl Load {
             Self::Light => steady::paced(lab, "light", 10, 1, 40),
             Self::Busy => steady::paced(lab, "busy", 100, 1, 20),
             Self::Bursts => steady::paced(lab, "bursts", 50, 8, 80),
-            Self::Flood => steady::flood(lab),
+            Self::Flood => steady::flood(lab, "flood", 1),
+            Self::Deluge => steady::flood(lab, "deluge", 60),
             Self::Growth => growth::growth(lab),
             Self::First => turnaround::first(lab),
             Self::Cancel => turnaround::cancel(lab),

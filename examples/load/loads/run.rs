@@ -164,13 +164,26 @@ pub fn stop(lab: &Lab, slots: &[Arc<Slot>], tasks: Vec<JoinHandle<Result<Track>>
     Ok(tracks)
 }
 
-/// Runs `generations` generations of `tokens` tokens on each of `streams` connections, as fast as they go.
+/// Streams as fast as they go.
+#[derive(Clone, Copy)]
+pub struct Flood {
+    /// Connections.
+    pub streams: usize,
+    /// Generations on each, one after the other.
+    pub generations: usize,
+    /// Tokens of one generation.
+    pub tokens: usize,
+    /// Tokens that come together.
+    pub together: usize,
+}
+
+/// Runs generations as fast as they go, and measures them from the first start to the last end.
 ///
 /// The CPU time includes starting the generations; connections are open before.
-pub fn flood(lab: &Lab, target: &Target, streams: usize, generations: usize, tokens: usize) -> Result<Figures> {
+pub fn flood(lab: &Lab, target: &Target, load: Flood) -> Result<Figures> {
+    let Flood { streams, generations, tokens, together } = load;
     let meter = lab.meter();
-    // About 16 KiB in one write.
-    let slots = lab.upstream.add((0..streams * generations).map(|_| Script::at_once(tokens, 60)));
+    let slots = lab.upstream.add((0..streams * generations).map(|_| Script::at_once(tokens, together)));
     let (address, speech) = (target.address, target.speech());
     let opening = Arc::clone(&meter);
     let connections = lab.run(LIMIT, async move {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     Result,
     lab::Lab,
-    loads::run::{self, Figures, Paced},
+    loads::run::{self, Figures, Flood, Paced},
     report::Table,
     target::{Kind, Target},
 };
@@ -20,10 +20,11 @@ pub fn paced(lab: &mut Lab, name: &'static str, streams: usize, together: usize,
     compare(lab, name, title, |lab, target| run::paced(lab, target, load))
 }
 
-/// As fast as it goes.
-pub fn flood(lab: &mut Lab) -> Result<()> {
-    let title = format!("{STREAMS} streams of {TOKENS} tokens as fast as they go");
-    compare(lab, "flood", title, |lab, target| run::flood(lab, target, STREAMS, 1, TOKENS))
+/// As fast as it goes, `together` tokens in one write and HTTP chunk.
+pub fn flood(lab: &mut Lab, name: &'static str, together: usize) -> Result<()> {
+    let load = Flood { streams: STREAMS, generations: 1, tokens: TOKENS, together };
+    let title = format!("{STREAMS} streams of {TOKENS} tokens as fast as they go, {together} in one write");
+    compare(lab, name, title, |lab, target| run::flood(lab, target, load))
 }
 
 /// Runs every target in turn, round after round, so that a slow minute of the machine hits all of them.
