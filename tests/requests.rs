@@ -26,6 +26,7 @@ fn model_request(fields: Value) -> ModelRequest {
         response_format: field("response_format"),
         reasoning_effort: fields["reasoning_effort"].as_str().map(str::to_owned),
         options: field("options").map(|value| serde_json::from_value(value).unwrap()).unwrap_or_default(),
+        ..ModelRequest::default()
     }
 }
 

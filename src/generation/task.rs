@@ -54,19 +54,15 @@ pub(super) async fn run(hub: Arc<Hub>, generation: Arc<Generation>, writer: Writ
         model: order.model.clone(),
         provider: order.provider.name().to_owned(),
     }));
-    let cancelled = generation.control().cancel.take();
-    let end = match cancelled {
-        // It came before the start, or right behind it: no provider is contacted.
-        Some((by, reason)) => End::Cancelled(by, reason),
-        None => tokio::select! {
-            biased;
-            // A provider or a hook that panics must not leave a generation without an end.
-            end = AssertUnwindSafe(task.turns(order)).catch_unwind() => end.unwrap_or_else(|_| {
-                tracing::error!(id = %generation.id, "a provider or hook panicked");
-                Err(ErrorInfo::new(ErrorCode::Internal, "the provider's code panicked"))
-            }).unwrap_or_else(End::Failed),
-            end = watch(&generation, &deadlines) => end,
-        },
+    let end = tokio::select! {
+        biased;
+        // First, so that what was cancelled before it began contacts no provider.
+        end = watch(&generation, &deadlines) => end,
+        // A provider or a hook that panics must not leave a generation without an end.
+        end = AssertUnwindSafe(task.turns(order)).catch_unwind() => end.unwrap_or_else(|_| {
+            tracing::error!(id = %generation.id, "a provider or hook panicked");
+            Err(ErrorInfo::new(ErrorCode::Internal, "the provider's code panicked"))
+        }).unwrap_or_else(End::Failed),
     };
     task.seal(end, accumulate);
     hub.ended(&generation);
