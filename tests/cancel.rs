@@ -7,7 +7,11 @@ mod support;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Call, Client, TestServer, provider_at, start, upstream::Unreachable, with};
+use support::{
+    Client, TestServer, provider_at, start,
+    upstream::{Call, Unreachable},
+    with,
+};
 
 /// Reads the `cancelled` of a generation, and checks that it is the only end that there is.
 async fn cancelled(client: &mut Client, id: &str) -> Value {

@@ -14,7 +14,7 @@ use tokenwire_protocol::{
     Timing, ToolCall, ToolCallDelta, ToolResultTaken, ToolWait,
     message::{Message, MessageToolCall, Role},
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     Generation, ToolAnswer,
@@ -65,6 +65,13 @@ pub(super) async fn run(hub: Arc<Hub>, generation: Arc<Generation>, writer: Writ
         }).unwrap_or_else(End::Failed),
     };
     task.seal(end, accumulate);
+    // Who is reading reads to the end: what is kept of the log afterwards is for those who come later.
+    let read = async {
+        while generation.log.reader_count() > 0 {
+            generation.attention.notified().await;
+        }
+    };
+    let _ = timeout(Duration::from_secs(hub.config().retention.seconds), read).await;
     hub.ended(&generation);
 }
 

@@ -93,6 +93,14 @@ impl Client {
         self.send(json!({"type": "attach", "id": id, "after": after})).await;
     }
 
+    /// Detaches from a generation, and reads what was on its way.
+    pub async fn detach(&mut self, id: &str) {
+        self.send(json!({"type": "detach", "id": id})).await;
+        self.send(json!({"type": "ping"})).await;
+        while self.next().await["type"] != "pong" {}
+        self.attached.remove(id);
+    }
+
     /// The next frame.
     pub async fn next(&mut self) -> Value {
         match self.next_message().await {
@@ -175,7 +183,11 @@ impl Client {
     pub async fn closed(&mut self) -> CloseFrame {
         loop {
             match self.next_message().await {
-                Some(Ok(Message::Close(Some(frame)))) => return frame,
+                Some(Ok(Message::Close(Some(frame)))) => {
+                    // The answer to it leaves with the next read.
+                    while let Some(Ok(_)) = self.next_message().await {}
+                    return frame;
+                }
                 Some(Ok(Message::Text(text))) => self.check(&serde_json::from_str(&text).unwrap()),
                 other => panic!("expected a close frame, not {other:?}"),
             }

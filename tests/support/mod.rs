@@ -27,7 +27,7 @@ use tokenwire::{
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 
 pub use client::Client;
-pub use upstream::{Call, Upstream};
+pub use upstream::Upstream;
 
 /// How long anything may take. Generous, since the machine may be busy.
 pub const DEADLINE: Duration = Duration::from_secs(20);
