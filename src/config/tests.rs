@@ -106,8 +106,8 @@ fn wrong_variables_are_named() {
          expected a URL that begins with `http://` or `https://`\n  for example `http://localhost:8000/v1`",
     );
     check_env(
-        &[("TOKENWIRE_PROVIDERS_VLLM_ENABLED", "1")],
-        "TOKENWIRE_PROVIDERS_VLLM_ENABLED: providers.vllm: \
+        &[("TOKENWIRE_PROVIDERS_MINE_ENABLED", "1")],
+        "TOKENWIRE_PROVIDERS_MINE_ENABLED: providers.mine: \
          no vendor of this name is known, so it needs `wire_format` and `base_url`",
     );
     check_env(
