@@ -9,7 +9,7 @@
 //! ```
 //!
 //! [`Generation`] is the handle that everybody else holds: its verbs change what the task sees
-//! at its next look. [`task`] is the one place that appends. [`hub`] knows who owns what.
+//! at its next look. The task is the one place that appends. [`hub`] knows who owns what.
 //! [`bill`] adds up what it cost.
 
 use std::{
