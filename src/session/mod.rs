@@ -27,7 +27,7 @@ use tokenwire_protocol::{
     CloseCode, ConnectionFrame, ErrorCode, ErrorFrame, ErrorInfo, GenerationId, GoingAway, Hello, Limits, SUBPROTOCOL,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::watch,
     time::{Instant, timeout},
 };
@@ -101,6 +101,7 @@ pub(crate) async fn run<S>(
         end = session.drain(&mut shutdown) => end,
     };
     tracing::debug!(session = %session.name, ?end, "disconnected");
+    let last_words = session.outbox.frames();
     // Everything that was read from is let go before the goodbye, which may take its time.
     drop(session);
     let goodbye = async {
@@ -111,14 +112,34 @@ pub(crate) async fn run<S>(
                 let _ = sink.flush().await;
             }
             End::Close(code) => {
+                for frame in last_words {
+                    let _ = sink.feed(Message::Text(frame)).await;
+                }
                 let frame = CloseFrame { code: code.as_u16().into(), reason: code.reason().into() };
                 let _ = sink.send(Message::Close(Some(frame))).await;
             }
         }
         // The closing handshake is done when the client has answered; what it still says is not read.
         while let Some(Ok(_)) = stream.next().await {}
+        if let End::Close(CloseCode::TooLarge | CloseCode::ProtocolError | CloseCode::InvalidText) = end
+            && let Ok(socket) = sink.reunite(stream)
+        {
+            discard(socket).await;
+        }
     };
     let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
+}
+
+/// Reads a socket that broke in the middle of a frame to its end. Closed with bytes unread it would be
+/// reset, and the client might never see why.
+async fn discard<S>(mut socket: WebSocketStream<S>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let socket = socket.get_mut();
+    let _ = socket.shutdown().await;
+    let mut bytes = vec![0; 16 << 10];
+    while matches!(socket.read(&mut bytes).await, Ok(count) if count > 0) {}
 }
 
 /// How a connection ends.

@@ -69,6 +69,12 @@ impl Outbox {
         out
     }
 
+    /// Takes the frames that wait, and drops the rest.
+    pub fn frames(&self) -> Vec<Utf8Bytes> {
+        let frame = |out| if let Out::Frame(frame) = out { Some(frame) } else { None };
+        self.lock().drain(..).filter_map(frame).collect()
+    }
+
     /// Waits until something may be there. Cancel-safe.
     pub async fn pushed(&self) {
         self.pushed.notified().await;
