@@ -72,6 +72,11 @@ impl Client {
         within("room for a frame", self.socket.send(message)).await.unwrap();
     }
 
+    /// Sends any message, as long as the connection is there.
+    pub async fn try_send(&mut self, message: Message) -> Result<(), Error> {
+        self.socket.send(message).await
+    }
+
     /// Starts the scripted model.
     pub async fn start(&mut self, id: &str) {
         self.send(start(id)).await;
@@ -144,6 +149,7 @@ impl Client {
     pub async fn end_of(&mut self, id: &str) -> Value {
         loop {
             let frame = self.next().await;
+            assert_ne!(frame["type"], "error", "waited for the end of {id}, got {frame}");
             if frame["id"] == id && TERMINAL.contains(&frame["type"].as_str().unwrap()) {
                 return frame;
             }
@@ -216,7 +222,7 @@ impl Client {
 
     /// What is promised of every frame: no hole, no repeat, nothing of what was not asked for, and
     /// nothing after the end.
-    fn check(&mut self, frame: &Value) {
+    pub fn check(&mut self, frame: &Value) {
         let kind = frame["type"].as_str().unwrap();
         let id = frame["id"].as_str().unwrap_or_default().to_owned();
         let Some(seq) = frame["seq"].as_u64() else { return };

@@ -17,11 +17,13 @@
 pub mod client;
 pub mod upstream;
 
-use std::{future::Future, net::SocketAddr, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use tokenwire::{
+    auth::Principal,
     config::{Config, KeyConfig, ProviderConfig},
+    generation::{Generation, hub::Hub},
     server::{Server, ServerBuilder},
 };
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
@@ -40,10 +42,21 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("{what} did not come"))
 }
 
+/// Waits until something that no frame tells is so.
+pub async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let looking = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    within(what, looking).await;
+}
+
 /// A real server whose provider `openai` is a scripted upstream. Everything stops when it is dropped.
 pub struct TestServer {
     pub address: SocketAddr,
     pub upstream: Upstream,
+    hub: Arc<Hub>,
     shutdown: Option<oneshot::Sender<()>>,
     running: JoinHandle<()>,
 }
@@ -68,7 +81,7 @@ impl TestServer {
         config.providers.insert("openai".into(), provider_at(upstream.address));
         change(&mut config);
         let server = extend(Server::builder().config(config)).bind().await.unwrap();
-        let address = server.local_addr();
+        let (address, hub) = (server.local_addr(), server.hub().clone());
         let (shutdown, asked) = oneshot::channel::<()>();
         let running = tokio::spawn(async move {
             let asked = async {
@@ -79,7 +92,7 @@ impl TestServer {
             };
             server.run(asked).await.unwrap();
         });
-        Self { address, upstream, shutdown: Some(shutdown), running }
+        Self { address, upstream, hub, shutdown: Some(shutdown), running }
     }
 
     /// A new client that has read its `hello`.
@@ -90,6 +103,11 @@ impl TestServer {
     /// A new client of the principal with that key.
     pub async fn client_with_key(&self, key: &str) -> Client {
         Client::connect(self.address, &[("authorization", &format!("Bearer {key}"))]).await
+    }
+
+    /// A generation of the only principal of a server without keys, from the inside.
+    pub fn generation(&self, id: &str) -> Arc<Generation> {
+        self.hub.get(&Principal::anonymous(), &id.parse().unwrap()).unwrap()
     }
 
     /// Asks the server to shut down. [`stopped`](Self::stopped) waits for it.
