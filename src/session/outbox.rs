@@ -69,6 +69,11 @@ impl Outbox {
         out
     }
 
+    /// Whether a reader of that generation waits.
+    pub fn attaches(&self, id: &GenerationId) -> bool {
+        self.lock().iter().any(|out| matches!(out, Out::Attach(waiting, _) if waiting == id))
+    }
+
     /// Takes the frames that wait, and drops the rest.
     pub fn frames(&self) -> Vec<Utf8Bytes> {
         let frame = |out| if let Out::Frame(frame) = out { Some(frame) } else { None };

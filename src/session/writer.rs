@@ -101,7 +101,11 @@ impl Session {
     /// The log was read to its end: the connection is no longer attached to it.
     fn forget(&self, attachments: &mut Attachments, at: usize) {
         let Attachment { id, .. } = attachments.list.swap_remove(at);
-        self.generations().attached.remove(&id);
+        let mut generations = self.generations();
+        // Unless the client has asked for it again meanwhile.
+        if !self.outbox.attaches(&id) {
+            generations.attached.remove(&id);
+        }
     }
 }
 
