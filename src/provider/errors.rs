@@ -73,7 +73,7 @@ struct Report {
 impl Report {
     fn read(value: &Value) -> Self {
         let mut report = Self::default();
-        report.add(value, 4);
+        report.add(value, 8);
         report
     }
 
@@ -206,7 +206,6 @@ const WORDS: &[(&str, ErrorCode)] = &[
     ("throttl", ErrorCode::RateLimit),
     ("resource_exhausted", ErrorCode::RateLimit),
     ("permission", ErrorCode::Permission),
-    ("forbidden", ErrorCode::Permission),
     ("access_denied", ErrorCode::Permission),
     ("accessdenied", ErrorCode::Permission),
     // The model wrote a call that does not fit the tool. Groq says 400, but the request was right.
@@ -320,4 +319,76 @@ fn looks_like_key(word: &str) -> bool {
             && !word.contains(['-', '_', '.'])
     };
     (word.len() >= 8 && PREFIXES.iter().any(|prefix| word.starts_with(prefix))) || is_dense(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_text(status: u16, body: &str) -> ErrorInfo {
+        of_response(status, body.as_bytes())
+    }
+
+    #[test]
+    fn keys_are_not_repeated() {
+        for key in ["sk-proj-abcdef", "gsk_1234567890", "AIzaSyA1234567890", "0123456789abcdef0123456789abcdef"] {
+            let body = format!(r#"{{"error":{{"message":"Invalid API key: '{key}', see the docs"}}}}"#);
+            assert_eq!(of_text(401, &body).message, "Invalid API key: '***', see the docs");
+        }
+        let bearer = of_text(400, r#"{"message":"bad header: Authorization: Bearer abc.def-1"}"#);
+        assert_eq!(bearer.message, "bad header: Authorization: Bearer ***");
+        let model = "model: accounts/fireworks/models/llama-v3p1-405b-instruct at api.example.com";
+        assert_eq!(of_text(404, model).message, model);
+    }
+
+    #[test]
+    fn messages_are_one_short_line() {
+        assert_eq!(of_text(500, "a\n\n b\tc").message, "a b c");
+        let long = of_text(400, &"é ".repeat(1000)).message;
+        assert_eq!(long.chars().count(), MAX_MESSAGE_CHARS + 1);
+        assert_eq!(of_text(502, "<html>Bad Gateway</html>").message, "the provider answered with status 502");
+        assert_eq!(of_text(500, "").message, "the provider answered with status 500");
+    }
+
+    #[test]
+    fn the_input_of_a_validation_error_is_not_repeated() {
+        let error = of_text(422, r#"{"detail":[{"loc":["body"],"msg":"too long","input":"the prompt"}]}"#);
+        assert_eq!((error.code, &*error.message), (ErrorCode::InvalidRequest, "too long"));
+    }
+
+    #[test]
+    fn json_inside_a_message_is_read_too() {
+        let error =
+            of_text(400, r#"{"error":{"message":"{\"error\":{\"message\":\"prompt is too long\",\"code\":400}}"}}"#);
+        assert_eq!((error.code, &*error.message), (ErrorCode::ContextTooLong, "prompt is too long"));
+    }
+
+    #[test]
+    fn only_what_can_help_is_tried_again() {
+        for status in [408, 409, 425, 429, 500, 502, 503, 504, 520, 524, 529] {
+            assert!(of_text(status, "{}").retryable, "{status}");
+        }
+        for status in [400, 401, 402, 403, 404, 413, 422, 501] {
+            assert!(!of_text(status, "{}").retryable, "{status}");
+        }
+        assert!(!of_text(429, r#"{"error":{"code":"insufficient_quota"}}"#).retryable);
+        assert!(!of_text(500, r#"{"error":{"type":"context_length_exceeded"}}"#).retryable);
+    }
+
+    #[test]
+    fn an_error_in_a_stream_is_judged_by_its_own_words() {
+        let check = |message: &str, code: ErrorCode, status: Option<u16>| {
+            let error = serde_json::from_str(message).ok().and_then(|message| of_message(&message));
+            assert_eq!(error.map(|error| (error.code, error.status)), Some((code, status)), "{message}");
+        };
+        check(r#"{"error":{"type":"overloaded_error","message":"Overloaded"}}"#, ErrorCode::Overloaded, None);
+        check(r#"{"error":{"code":"502","message":"x"},"choices":[]}"#, ErrorCode::ProviderError, Some(502));
+        check(r#"{"error":{"type":"invalid_request_error","message":"x"}}"#, ErrorCode::InvalidRequest, None);
+        check(r#"{"error":{"message":"too many tokens: 9"}}"#, ErrorCode::ContextTooLong, None);
+        check(r#"{"error":"x"}"#, ErrorCode::ProviderError, None);
+        check(r#"[{"error":{"status":"RESOURCE_EXHAUSTED","code":429}}]"#, ErrorCode::RateLimit, Some(429));
+        for message in [r#"{"error":null,"choices":[]}"#, r#"{"error":{}}"#, r#"{"message":"hi"}"#, "1"] {
+            assert!(serde_json::from_str(message).is_ok_and(|message| of_message(&message).is_none()), "{message}");
+        }
+    }
 }

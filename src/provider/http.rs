@@ -40,8 +40,8 @@ impl HttpRequest {
 /// it: `https://api.anthropic.com` and `https://api.anthropic.com/v1` both work.
 fn join(base_url: &str, path: &str) -> String {
     let base_url = base_url.trim_end_matches('/');
-    let mut starts = path.char_indices().filter(|(at, c)| *at > 0 && *c == '/').map(|(at, _)| at);
-    let shared = starts.rfind(|at| base_url.ends_with(&path[..*at])).unwrap_or(0);
+    let mut ends = path.rmatch_indices('/').map(|(at, _)| at);
+    let shared = ends.find(|at| base_url.ends_with(&path[..*at])).unwrap_or(0);
     format!("{base_url}{}", &path[shared..])
 }
 

@@ -29,6 +29,7 @@ mod http;
 mod json;
 pub mod openai_chat;
 pub mod registry;
+mod template;
 mod tool_calls;
 pub mod vendors;
 

@@ -190,3 +190,107 @@ impl Shown {
         turn.emit(ModelEvent::ToolCallDelta { index: self.index, call_id: &self.call_id, name: &self.name, delta });
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Heard {
+        events: Vec<String>,
+        ids: Vec<Arc<str>>,
+        skipped: usize,
+    }
+
+    impl Turn for Heard {
+        fn emit(&mut self, event: ModelEvent<'_>) {
+            let (mark, index, call_id, name, text) = match event {
+                ModelEvent::ToolCallDelta { index, call_id, name, delta } => ('+', index, call_id, name, delta),
+                ModelEvent::ToolCall { index, call_id, name, arguments } => ('=', index, call_id, name, arguments),
+                _ => panic!("only calls are expected here"),
+            };
+            let id = if call_id.len() == 37 { "made-up" } else { call_id };
+            self.events.push(format!("{mark} {index} {id} {name} {text}"));
+            self.ids.push(Arc::clone(call_id));
+        }
+
+        fn skipped(&mut self) {
+            self.skipped += 1;
+        }
+    }
+
+    fn piece<'a>(index: Option<u64>, id: &'a str, name: &'a str, arguments: &'a str) -> Piece<'a> {
+        Piece { index, id, name, arguments }
+    }
+
+    fn check(pieces: &[Piece<'_>], expected: &[&str]) -> Heard {
+        let mut heard = Heard::default();
+        let mut calls = ToolCalls::default();
+        for piece in pieces {
+            calls.add(*piece, &mut heard).unwrap();
+        }
+        calls.close_all(&mut heard);
+        calls.close_all(&mut heard);
+        assert_eq!(heard.events, expected);
+        heard
+    }
+
+    #[test]
+    fn a_call_is_shown_when_its_id_and_name_are_known() {
+        check(
+            &[
+                piece(Some(3), "", "", "{"),
+                piece(Some(3), "", "f", "1"),
+                piece(Some(3), "a", "", ""),
+                piece(Some(3), "", "", "}"),
+            ],
+            &["+ 0 a f {1", "+ 0 a f }", "= 0 a f {1}"],
+        );
+    }
+
+    #[test]
+    fn a_missing_id_is_made_up_and_keeps_the_order() {
+        let heard = check(
+            &[piece(Some(0), "", "f", "{}"), piece(Some(1), "", "g", ""), piece(Some(0), "", "", " ")],
+            &["+ 0 made-up f {}", "+ 0 made-up f  ", "= 0 made-up f {} ", "+ 1 made-up g ", "= 1 made-up g "],
+        );
+        assert_eq!(heard.ids[0], heard.ids[2]);
+        assert_ne!(heard.ids[0], heard.ids[3]);
+    }
+
+    #[test]
+    fn an_id_that_comes_after_the_name_counts() {
+        check(&[piece(None, "", "f", "{"), piece(None, "a", "", "}")], &["+ 0 a f {}", "= 0 a f {}"]);
+    }
+
+    #[test]
+    fn the_first_id_and_name_count() {
+        check(
+            &[piece(Some(0), "a", "f", "{"), piece(Some(0), "b", "", ""), piece(Some(0), "", "g", "}")],
+            &["+ 0 a f {", "+ 0 a f }", "= 0 a f {}"],
+        );
+    }
+
+    #[test]
+    fn equal_ids_and_numbers_are_replaced() {
+        check(
+            &[piece(Some(0), "a", "f", ""), piece(Some(1), "a", "f", ""), piece(Some(2), "2", "f", "")],
+            &["+ 0 a f ", "+ 1 made-up f ", "+ 2 made-up f ", "= 0 a f ", "= 1 made-up f ", "= 2 made-up f "],
+        );
+    }
+
+    #[test]
+    fn a_call_without_a_name_is_skipped() {
+        assert_eq!(check(&[piece(Some(0), "a", "", "{}")], &[]).skipped, 1);
+    }
+
+    #[test]
+    fn calls_do_not_grow_without_end() {
+        let mut calls = ToolCalls::default();
+        let mut heard = Heard::default();
+        let megabyte = "x".repeat(1 << 20);
+        let results: Vec<_> = (0..9).map(|_| calls.add(piece(Some(0), "a", "f", &megabyte), &mut heard)).collect();
+        assert_eq!(results.iter().position(Result::is_err), Some(8));
+    }
+}

@@ -8,6 +8,7 @@ use tokenwire_protocol::{ErrorInfo, FinishReason};
 use super::super::{
     Decoder, Flow, Message, ModelEvent, Turn, Usage, errors, finish,
     json::{self, Count, Text, lenient_object},
+    template::{Kind, Template},
     tool_calls::{Piece, ToolCalls},
     truncated,
 };
@@ -25,6 +26,7 @@ pub(super) struct MessagesDecoder {
     usage: MessagesUsage,
     stop_reason: Option<String>,
     is_done: bool,
+    template: Template,
 }
 
 #[derive(Debug)]
@@ -95,6 +97,9 @@ impl Decoder for MessagesDecoder {
         if message.event == "error" {
             return Err(errors::of_error_event(data));
         }
+        if self.template.emit(data, turn) {
+            return Ok(Flow::More);
+        }
         if let Ok(event) = serde_json::from_str(data) {
             self.take(event, data, turn)
         } else if let Some(mended) = json::mend(data)
@@ -130,7 +135,7 @@ impl MessagesDecoder {
         let StreamEvent { kind, index, delta, content_block, message, usage } = event;
         let index = index.0.unwrap_or(0);
         match &*kind {
-            "content_block_delta" => self.take_delta(index, &delta, turn)?,
+            "content_block_delta" => self.take_delta(index, &delta, data, turn)?,
             "content_block_start" => self.start_block(index, content_block, turn)?,
             "content_block_stop" => self.stop_block(index, turn)?,
             "message_start" => self.take_usage(&message.usage, turn),
@@ -159,10 +164,16 @@ impl MessagesDecoder {
         Ok(Flow::More)
     }
 
-    fn take_delta(&mut self, index: u64, delta: &Delta<'_>, turn: &mut dyn Turn) -> Result<(), ErrorInfo> {
+    fn take_delta(&mut self, index: u64, delta: &Delta<'_>, data: &str, turn: &mut dyn Turn) -> Result<(), ErrorInfo> {
         match &*delta.kind {
-            "text_delta" => emit_text(&delta.text, turn),
-            "thinking_delta" => emit_reasoning(&delta.thinking, turn),
+            "text_delta" => {
+                Kind::Text.emit(&delta.text, turn);
+                self.template.learn(data, &delta.text, Kind::Text);
+            }
+            "thinking_delta" => {
+                Kind::Reasoning.emit(&delta.thinking, turn);
+                self.template.learn(data, &delta.thinking, Kind::Reasoning);
+            }
             "input_json_delta" if !delta.partial_json.is_empty() => {
                 if let Some(call) = self.open_calls.iter_mut().find(|call| call.index == index) {
                     call.input = None;
@@ -177,8 +188,8 @@ impl MessagesDecoder {
 
     fn start_block(&mut self, index: u64, block: Block<'_>, turn: &mut dyn Turn) -> Result<(), ErrorInfo> {
         match &*block.kind {
-            "text" => emit_text(&block.text, turn),
-            "thinking" => emit_reasoning(&block.thinking, turn),
+            "text" => Kind::Text.emit(&block.text, turn),
+            "thinking" => Kind::Reasoning.emit(&block.thinking, turn),
             "tool_use" => {
                 let is_set = |input: &Value| input.as_object().is_some_and(|input| !input.is_empty());
                 let input = block.input.filter(is_set).map(|input| input.to_string());
@@ -226,17 +237,5 @@ impl MessagesDecoder {
             reasoning_tokens: total.output_tokens_details.thinking_tokens.0,
             is_partial: self.stop_reason.is_none(),
         }));
-    }
-}
-
-fn emit_text(text: &str, turn: &mut dyn Turn) {
-    if !text.is_empty() {
-        turn.emit(ModelEvent::Text(text));
-    }
-}
-
-fn emit_reasoning(text: &str, turn: &mut dyn Turn) {
-    if !text.is_empty() {
-        turn.emit(ModelEvent::Reasoning(text));
     }
 }

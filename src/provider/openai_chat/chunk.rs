@@ -10,8 +10,9 @@ use serde::{
 use serde_json::Value;
 
 use super::super::{
-    ModelEvent, Turn, Usage,
+    Turn, Usage,
     json::{Count, JsonText, List, Text, lenient_object},
+    template::Kind,
 };
 
 lenient_object! {
@@ -23,6 +24,29 @@ lenient_object! {
         error: Option<Value>,
         /// DeepInfra's.
         error_message: Text<'a>,
+    }
+}
+
+impl Chunk<'_> {
+    /// The text of a chunk that has one text and nothing else that matters.
+    pub fn only_text(&self) -> Option<(&str, Kind)> {
+        let Choice { delta, finish_reason, usage, .. } = self.choices.first.as_ref()?;
+        let is_bare = self.usage.is_none()
+            && usage.is_none()
+            && self.x_groq.usage.is_none()
+            && self.error.is_none()
+            && self.error_message.is_empty()
+            && finish_reason.is_empty()
+            && delta.refusal.is_empty()
+            && delta.tool_calls.0.is_empty()
+            && delta.function_call.is_none()
+            && delta.reasoning_details.0.is_empty();
+        let Content::Text(content) = &delta.content else { return None };
+        match (is_bare, &**content, &*delta.reasoning_content, &*delta.reasoning) {
+            (true, text, "", "") => Some((text, Kind::Text)),
+            (true, "", text, "") | (true, "", "", text) => Some((text, Kind::Reasoning)),
+            _ => None,
+        }
     }
 }
 
@@ -99,20 +123,14 @@ lenient_object! {
 }
 
 impl Content<'_> {
-    /// Emits the text and the reasoning in their order.
-    pub fn emit(&self, is_reasoning: bool, turn: &mut dyn Turn) {
+    /// Emits the text and the reasoning in their order. `kind` is what text outside of `thinking` is.
+    pub fn emit(&self, kind: Kind, turn: &mut dyn Turn) {
         match self {
-            Self::Text(text) if text.is_empty() => {}
-            Self::Text(text) if is_reasoning => turn.emit(ModelEvent::Reasoning(text)),
-            Self::Text(text) => turn.emit(ModelEvent::Text(text)),
+            Self::Text(text) => kind.emit(text, turn),
             Self::Parts(parts) => {
                 for part in parts {
-                    part.thinking.emit(true, turn);
-                    match &*part.text {
-                        "" => {}
-                        text if is_reasoning => turn.emit(ModelEvent::Reasoning(text)),
-                        text => turn.emit(ModelEvent::Text(text)),
-                    }
+                    part.thinking.emit(Kind::Reasoning, turn);
+                    kind.emit(&part.text, turn);
                 }
             }
         }

@@ -9,6 +9,7 @@ use super::super::{
     Decoder, Flow, Message, ModelEvent, Turn, Usage, errors, finish,
     framing::DONE,
     json,
+    template::{Kind, Template},
     tool_calls::{Piece, ToolCalls},
     truncated,
 };
@@ -27,6 +28,7 @@ pub(super) struct ChatDecoder {
     usage: Option<Usage>,
     is_refused: bool,
     is_done: bool,
+    template: Template,
 }
 
 impl Decoder for ChatDecoder {
@@ -34,8 +36,11 @@ impl Decoder for ChatDecoder {
         if message.event == "error" {
             return Err(errors::of_error_event(message.data));
         }
-        let data = message.data.trim_ascii();
-        if data == DONE {
+        let data = message.data;
+        if self.template.emit(data, turn) {
+            return Ok(Flow::More);
+        }
+        if data.trim_ascii() == DONE {
             self.is_done = true;
             return Ok(Flow::Done);
         }
@@ -45,7 +50,7 @@ impl Decoder for ChatDecoder {
             && let Ok(chunk) = serde_json::from_str(&mended)
         {
             self.take(chunk, &mended, turn)?;
-        } else if data.starts_with(['{', '[']) {
+        } else if data.trim_ascii_start().starts_with(['{', '[']) {
             return Err(errors::unreadable());
         } else {
             turn.skipped();
@@ -76,6 +81,11 @@ impl Decoder for ChatDecoder {
 
 impl ChatDecoder {
     fn take(&mut self, chunk: Chunk<'_>, data: &str, turn: &mut dyn Turn) -> Result<(), ErrorInfo> {
+        if let Some((text, kind)) = chunk.only_text() {
+            kind.emit(text, turn);
+            self.template.learn(data, text, kind);
+            return Ok(());
+        }
         let Chunk { choices, usage, x_groq, error, error_message } = chunk;
         let is_plain = choices.first.is_some() && error.is_none() && error_message.is_empty();
         let mut usage = usage.or(x_groq.usage);
@@ -114,18 +124,16 @@ impl ChatDecoder {
             delta;
         // The same reasoning can stand in several of these places: the first that has any counts.
         if !reasoning_content.is_empty() {
-            turn.emit(ModelEvent::Reasoning(&reasoning_content));
+            Kind::Reasoning.emit(&reasoning_content, turn);
         } else if !reasoning.is_empty() {
-            turn.emit(ModelEvent::Reasoning(&reasoning));
+            Kind::Reasoning.emit(&reasoning, turn);
         } else {
             for detail in reasoning_details.0 {
                 let text = if detail.text.is_empty() { detail.summary } else { detail.text };
-                if !text.is_empty() {
-                    turn.emit(ModelEvent::Reasoning(&text));
-                }
+                Kind::Reasoning.emit(&text, turn);
             }
         }
-        content.emit(false, turn);
+        content.emit(Kind::Text, turn);
         if !refusal.is_empty() {
             self.is_refused = true;
             turn.emit(ModelEvent::Refusal(&refusal));
