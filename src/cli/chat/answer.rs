@@ -12,6 +12,8 @@ use tokenwire::{
     },
 };
 
+use super::error_line;
+
 /// What to show of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Show {
@@ -101,7 +103,7 @@ impl Answer {
                     _ => (None, Step::Over(Ending::Failed(refused.error.to_string()))),
                 }
             }
-            Received::Disconnected(error) => note(format!("{error}; reconnecting")),
+            Received::Disconnected(error) => note(format!("{}; reconnecting", error_line(&error))),
             Received::Reconnected => note("connected again; the answer goes on".to_owned()),
             Received::GoingAway(going_away) => note(format!("the server is going away: {}", going_away.reason)),
             _ => (None, Step::Wait),

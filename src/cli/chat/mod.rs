@@ -178,12 +178,15 @@ impl Chat {
                     self.model = model;
                 }
                 Command::Mistyped(meant) => self.screen.note(&format!("did you mean {meant}? See /help")),
-                Command::Ask(prompt) => match self.ask(prompt).await {
-                    Ok(Outcome::Ended(Ending::Failed(why))) => self.screen.note(&format!("failed: {why}")),
-                    Ok(Outcome::Ended(_)) => {}
-                    Ok(Outcome::Left) => return Ok(()),
-                    Err(failure) => self.screen.note(&format!("failed: {failure}")),
-                },
+                Command::Ask(prompt) => {
+                    match self.ask(prompt).await {
+                        Ok(Outcome::Ended(Ending::Failed(why))) => self.screen.note(&format!("failed: {why}")),
+                        Ok(Outcome::Ended(_)) => {}
+                        Ok(Outcome::Left) => return Ok(()),
+                        Err(failure) => self.screen.note(&format!("failed: {failure}")),
+                    }
+                    self.screen.say("\n");
+                }
             }
         }
     }

@@ -58,7 +58,10 @@ impl Screen {
 
     /// A line about something else than the answer.
     pub fn note(&mut self, note: &str) {
-        self.end_line();
+        // Into a pipe goes what the model said, and no line end of ours in the middle of it.
+        if self.is_terminal {
+            self.end_line();
+        }
         let note = format!("[{}]", self.printable(note));
         let note = if self.has_color && stderr().is_terminal() { self.dim(&note) } else { note };
         let _ = writeln!(stderr(), "{note}");
