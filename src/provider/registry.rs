@@ -46,7 +46,7 @@ impl fmt::Display for Off {
         match self {
             Self::Disabled => f.write_str("`enabled = false`"),
             Self::NoKey(variable) => write!(f, "set {variable}"),
-            Self::NotConfigured(variable) => write!(f, "set {variable}, or name it in the configuration"),
+            Self::NotConfigured(variable) => write!(f, "set {variable}, or give it a section in the file"),
             Self::Incomplete(key) => write!(f, "`{key}` is missing or not known"),
         }
     }
