@@ -241,6 +241,9 @@ impl Chat {
             Some(client) => client,
             None => self.upstream.connect().await.map_err(|error| self.upstream.explain(&error))?,
         };
+        if !client.is_connected() {
+            self.screen.note("no connection; the question waits for it. Ctrl-C gives up");
+        }
         let id = new_id()?;
         let question = Message::user(prompt);
         client.start(self.start(id.clone(), question.clone())).await;
@@ -265,7 +268,7 @@ impl Chat {
                 Ok(Outcome::Ended(ending))
             }
             Ok(Outcome::Left) => Ok(Outcome::Left),
-            Err(Lost(error)) => Ok(Outcome::Ended(Ending::Failed(error_line(&error)))),
+            Err(Lost(why)) => Ok(Outcome::Ended(Ending::Failed(why))),
         }
     }
 
@@ -301,7 +304,7 @@ impl Chat {
             }
             let step = tokio::select! {
                 received = client.next() => {
-                    let (show, step) = answer.received(received.map_err(Lost)?);
+                    let (show, step) = answer.received(received.map_err(|error| Lost(error_line(&error)))?);
                     if let Some(show) = show {
                         self.screen.show(&show);
                     }
@@ -320,6 +323,9 @@ impl Chat {
             };
             match step {
                 Step::Wait => {}
+                Step::Cancel if !client.is_connected() => {
+                    return Err(Lost("given up: there is no connection".to_owned()));
+                }
                 Step::Cancel => client.cancel(id).await,
                 Step::AskForResults(unanswered) => calls = unanswered.into(),
                 Step::Over(ending) => {
@@ -332,8 +338,8 @@ impl Chat {
     }
 }
 
-/// The connection is lost for good.
-struct Lost(ClientError);
+/// The connection is lost for good, and why.
+struct Lost(String);
 
 /// What comes next from the server, or never anything without a connection. Cancel-safe.
 async fn next(client: &mut Option<Client>) -> Result<(), ClientError> {
