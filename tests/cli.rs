@@ -1,6 +1,8 @@
 //! The command, as a user runs it.
 
 #![allow(clippy::unwrap_used)]
+// Signals and pipes as they are there.
+#![cfg(unix)]
 
 use std::{
     env, fs,
@@ -343,6 +345,28 @@ fn ctrl_c_in_a_pipe_cancels_and_says_so() {
     assert_eq!(ended.status.code(), Some(130));
     assert!(stderr(&ended).starts_with("[cancelled]\n"), "{}", stderr(&ended));
     assert!(stderr(&ended).ends_with("error: interrupted\n"), "{}", stderr(&ended));
+}
+
+#[test]
+fn when_nobody_reads_the_answer_is_cancelled() {
+    let folder = Folder::new();
+    let served = Served::start(&folder, &["--listen", "127.0.0.1:0"]);
+    let mut command = tokenwire(&folder, &["chat", "--url", &served.url(), "-m", "demo/markdown", "something long"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut begun = [0; 8];
+    stdout.read_exact(&mut begun).unwrap();
+    drop(stdout);
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130));
+    assert!(stderr(&ended).contains("[cancelled]\n"), "{}", stderr(&ended));
+}
+
+#[test]
+fn a_log_filter_that_is_none_is_refused() {
+    let refused = run(&Folder::new(), &["--log", "tokenwire=loud"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).starts_with("error: --log or TOKENWIRE_LOG: `tokenwire=loud` is no log filter: "));
 }
 
 #[test]

@@ -12,6 +12,7 @@
 mod answer;
 mod command;
 mod connect;
+mod input;
 mod keyboard;
 mod screen;
 #[cfg(test)]
@@ -20,7 +21,7 @@ mod tests;
 use std::{
     collections::VecDeque,
     error::Error,
-    io::{IsTerminal, Read, stdin, stdout},
+    io::{IsTerminal, stdin},
     path::PathBuf,
 };
 
@@ -40,9 +41,6 @@ use self::{
     screen::Screen,
 };
 use super::{ConfigArgs, Failure, log, runtime, signals::Signals};
-
-/// The longest prompt that is read from a pipe.
-const MAX_PIPED_BYTES: u64 = 64 << 20;
 
 /// Talks to a running server, or starts one inside when none is running. With a prompt as an
 /// argument or from a pipe it answers that and ends; the answer goes to stdout, all else to stderr.
@@ -74,8 +72,8 @@ pub(super) struct ChatArgs {
 pub(super) fn run(args: ChatArgs) -> Result<(), Failure> {
     // Warnings of a server inside would stand between the lines of the answer.
     log::init(&std::env::var("TOKENWIRE_LOG").unwrap_or_else(|_| "error".to_owned()))?;
-    let prompt = prompt(&args.prompt)?;
-    let tools = args.tools.as_deref().map(read_tools).transpose()?.unwrap_or_default();
+    let prompt = input::prompt(&args.prompt)?;
+    let tools = args.tools.as_deref().map(input::tools).transpose()?.unwrap_or_default();
     runtime()?.block_on(async {
         let mut signals =
             Signals::interrupt().map_err(|error| Failure::new(format!("cannot wait for Ctrl-C: {error}")))?;
@@ -191,7 +189,7 @@ impl Chat {
         }
     }
 
-    fn greet(&self) {
+    fn greet(&mut self) {
         let place = match self.upstream.is_inside {
             true => "a server inside",
             false => &self.upstream.url,
@@ -203,7 +201,7 @@ impl Chat {
         ));
     }
 
-    fn show_models(&self) {
+    fn show_models(&mut self) {
         let mut list = format!("model {}; /model NAME changes it\n", self.model);
         for model in &self.models {
             list.push_str(&format!("  {model}\n"));
@@ -308,7 +306,11 @@ impl Chat {
                     if let Some(show) = show {
                         self.screen.show(&show);
                     }
-                    step
+                    match step {
+                        // Nobody reads any more: `tokenwire chat ... | head -1`. Then nobody should pay either.
+                        Step::Wait if self.screen.is_closed() => answer.interrupted(),
+                        step => step,
+                    }
                 }
                 () = self.signals.next() => answer.interrupted(),
                 (call, typed) = result(&mut editing) => match typed {
@@ -376,35 +378,4 @@ fn error_line(error: &ClientError) -> String {
         cause = error.source();
     }
     line
-}
-
-/// The prompt from the arguments and from a pipe. `None`: there is a terminal to ask at.
-fn prompt(words: &[String]) -> Result<Option<String>, Failure> {
-    let mut prompt = words.join(" ");
-    if !stdin().is_terminal() {
-        let mut piped = String::new();
-        stdin()
-            .take(MAX_PIPED_BYTES)
-            .read_to_string(&mut piped)
-            .map_err(|error| Failure::new(format!("the prompt on stdin cannot be read: {error}")))?;
-        // The instruction first, then the text that it is about.
-        if !prompt.is_empty() && !piped.trim().is_empty() {
-            prompt.push_str("\n\n");
-        }
-        prompt.push_str(piped.trim_end());
-    }
-    match prompt.trim().is_empty() {
-        false => Ok(Some(prompt)),
-        true if stdin().is_terminal() && stdout().is_terminal() => Ok(None),
-        true => Err(Failure::new("there is no prompt, and no terminal to ask at\n  echo \"Hello\" | tokenwire chat")),
-    }
-}
-
-fn read_tools(file: &std::path::Path) -> Result<Vec<Tool>, Failure> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::new(format!("{} cannot be read: {error}", file.display())))?;
-    serde_json::from_str(&text).map_err(|error| {
-        let expected = r#"expected [{"type": "function", "function": {"name": ..., "parameters": ...}}]"#;
-        Failure::new(format!("{}: {error}\n  {expected}", file.display()))
-    })
 }

@@ -15,6 +15,8 @@ pub(super) struct Screen {
     has_color: bool,
     /// What was written last, so that a change begins a new line.
     last: Last,
+    /// Whether whoever read stdout has gone.
+    is_closed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -30,7 +32,7 @@ impl Screen {
         let may_color = |name: &str| std::env::var_os(name).is_none_or(|value| value.is_empty());
         let has_color =
             is_terminal && may_color("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        Self { is_terminal, has_color, last: Last::LineEnd }
+        Self { is_terminal, has_color, last: Last::LineEnd, is_closed: false }
     }
 
     /// Shows a piece of an answer. Into a pipe go the answer's words alone.
@@ -40,7 +42,8 @@ impl Screen {
                 if self.last == Last::Reasoning {
                     self.write("\n\n");
                 }
-                self.write(&self.printable(text));
+                let printable = self.printable(text);
+                self.write(&printable);
                 self.ended_with(text, Last::Text);
             }
             Show::Reasoning(text) if self.is_terminal => {
@@ -67,8 +70,13 @@ impl Screen {
         let _ = writeln!(stderr(), "{note}");
     }
 
+    /// Whether nobody reads any more.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
     /// A text of the program's own.
-    pub fn say(&self, text: &str) {
+    pub fn say(&mut self, text: &str) {
         self.write(text);
     }
 
@@ -93,10 +101,9 @@ impl Screen {
         };
     }
 
-    fn write(&self, text: &str) {
-        // Nobody reads any more: then there is nobody to tell.
+    fn write(&mut self, text: &str) {
         let mut stdout = stdout().lock();
-        let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        self.is_closed |= stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err();
     }
 
     fn dim(&self, text: &str) -> String {
@@ -155,9 +162,9 @@ mod tests {
 
     #[test]
     fn a_model_cannot_steer_the_terminal() {
-        let screen = Screen { is_terminal: true, has_color: true, last: Last::LineEnd };
+        let screen = Screen { is_terminal: true, has_color: true, last: Last::LineEnd, is_closed: false };
         assert_eq!(screen.printable("a\x1b]0;title\x07b\u{9b}2Jc\r\n\td"), "a]0;titleb2Jc\n\td");
-        let pipe = Screen { is_terminal: false, has_color: false, last: Last::LineEnd };
+        let pipe = Screen { is_terminal: false, has_color: false, last: Last::LineEnd, is_closed: false };
         assert_eq!(pipe.printable("a\x1bb"), "a\x1bb");
     }
 }
