@@ -201,6 +201,26 @@ mod tests {
     }
 
     #[test]
+    fn every_wire_format_that_may_be_named_exists() {
+        for wire_format in crate::config::WIRE_FORMATS {
+            assert!(vendors::adapter(wire_format).is_some(), "{wire_format}");
+        }
+        for vendor in VENDORS {
+            assert!(crate::config::WIRE_FORMATS.contains(&vendor.wire_format), "{}", vendor.name);
+        }
+    }
+
+    #[test]
+    fn every_vendor_can_be_switched_on() {
+        for vendor in VENDORS {
+            let config = load("", &[(vendor.key_env, "k"), (vendor.base_url_env, "http://localhost:1/v1")]);
+            let candidates = candidates(&config);
+            let candidate = candidates.iter().find(|candidate| candidate.name == vendor.name).unwrap();
+            assert!(candidate.provider.is_ok(), "{}", vendor.name);
+        }
+    }
+
+    #[test]
     fn the_environment_wins_over_the_file() {
         let key = |toml: &str, variables: &[(&str, &str)]| load(toml, variables).providers["openai"].api_key.clone();
         let toml = "[providers.openai]\napi_key = 'file'";
