@@ -131,6 +131,12 @@ async fn next(client: &mut Client) -> String {
     }
 }
 
+#[test]
+fn a_client_can_be_given_to_a_task() {
+    fn is_send<T: Send>() {}
+    is_send::<Client>();
+}
+
 #[tokio::test]
 async fn events_come_in_order() {
     let script = Script::new().await;
@@ -159,7 +165,9 @@ async fn after_a_drop_the_rest_is_asked_for_and_no_event_comes_twice() {
     assert_eq!(next(&mut client).await, "1 started");
     assert_eq!(next(&mut client).await, "2 a");
     drop(peer);
+    assert!(client.is_connected());
     assert_eq!(next(&mut client).await, "disconnected");
+    assert!(!client.is_connected());
     let (reconnected, mut peer) = tokio::join!(next(&mut client), script.accept());
     assert_eq!(reconnected, "reconnected");
     // A server that says too much does not confuse it.

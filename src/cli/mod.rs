@@ -1,10 +1,12 @@
 //! The commands. Each has a file with its arguments and its `run`; a new one is a variant of
 //! [`Command`] and a line in [`run`].
 
+mod chat;
 mod check;
 mod hash_key;
 mod log;
 mod serve;
+mod signals;
 
 use std::{
     fmt,
@@ -30,6 +32,8 @@ struct Cli {
 enum Command {
     /// Serve (the default)
     Serve(serve::ServeArgs),
+    /// Talk to a model from the terminal
+    Chat(chat::ChatArgs),
     /// Check the configuration and show what it comes to
     Check(check::CheckArgs),
     /// Make a client's key, or hash one read from stdin
@@ -79,25 +83,39 @@ impl ConfigArgs {
     }
 }
 
-/// Why a command failed, in words for the terminal.
-struct Failure(String);
+/// Why a command failed, in words for the terminal, and the exit code.
+struct Failure {
+    message: String,
+    code: u8,
+}
 
 impl Failure {
     fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
+        Self { message: message.into(), code: 1 }
+    }
+
+    /// Stopped by Ctrl-C, with the exit code that shells expect of it.
+    fn interrupted() -> Self {
+        Self { message: "interrupted".to_owned(), code: 130 }
     }
 }
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self(error.to_string())
+        Self::new(error.to_string())
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
+}
+
+/// A runtime for the one thing that a command waits for.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))
 }
 
 /// Prints to stdout. Unlike `print!` it does not panic when nobody reads: `tokenwire check | head -1`.
@@ -106,19 +124,20 @@ fn print(text: &str) {
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// Runs the command line of this process. Exit code 0: done; 1: failed; 2: not understood.
+/// Runs the command line of this process. Exit code 0: done; 1: failed; 2: not understood; 130: Ctrl-C.
 pub fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {failure}");
-            ExitCode::FAILURE
+            ExitCode::from(failure.code)
         }
     }
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
+        Some(Command::Chat(args)) => chat::run(args),
         Some(Command::Check(args)) => check::run(args),
         Some(Command::HashKey(args)) => hash_key::run(args),
         Some(Command::Serve(args)) => serve::run(args),

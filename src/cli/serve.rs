@@ -8,7 +8,7 @@ use tokenwire::{
     server::{Server, ServerError},
 };
 
-use super::{ConfigArgs, Failure, check, log, print};
+use super::{ConfigArgs, Failure, check, log, print, runtime, signals::Signals};
 
 /// Serves the demo model and every provider whose key is there, until Ctrl-C.
 #[derive(clap::Args)]
@@ -52,14 +52,12 @@ pub(super) fn run(args: ServeArgs) -> Result<(), Failure> {
         tracing::warn!("{warning}");
     }
     // Accepts and nothing else: connections have threads of their own.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?;
-    runtime.block_on(serve(loaded))
+    runtime()?.block_on(serve(loaded))
 }
 
 async fn serve(loaded: Loaded) -> Result<(), Failure> {
     let server = Server::builder().config(loaded.config.clone()).bind().await.map_err(explain)?;
-    let mut signals = Signals::new().map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
+    let mut signals = Signals::stop().map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
     print(&banner(&loaded, server.local_addr()));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let mut running = std::pin::pin!(server.run(async {
@@ -138,42 +136,5 @@ fn explain(error: ServerError) -> Failure {
             Failure::new(format!("{address} is no address of this machine\n  choose another with `--listen`"))
         }
         error => Failure::new(error.to_string()),
-    }
-}
-
-/// The signals that end a server: Ctrl-C, and the one of service managers.
-struct Signals {
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    #[cfg(unix)]
-    fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    #[cfg(unix)]
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn new() -> io::Result<Self> {
-        Ok(Self {})
-    }
-
-    #[cfg(not(unix))]
-    async fn next(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
     }
 }

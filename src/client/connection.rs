@@ -12,6 +12,7 @@ use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async_with_config,
     tungstenite::{
         Error, Message, Utf8Bytes,
+        error::ProtocolError,
         http::{HeaderValue, Request, Uri, header, uri::PathAndQuery},
         protocol::WebSocketConfig,
     },
@@ -153,9 +154,11 @@ impl Connection {
             match message {
                 Some(Ok(Message::Text(text))) => return Ok(text),
                 Some(Ok(Message::Close(Some(close)))) => return Err(self.closed(close.code.into(), &close.reason)),
-                Some(Ok(Message::Close(None)) | Err(Error::ConnectionClosed)) | None => {
-                    return Err(self.closed(1006, ""));
-                }
+                Some(
+                    Ok(Message::Close(None))
+                    | Err(Error::ConnectionClosed | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)),
+                )
+                | None => return Err(self.closed(1006, "")),
                 // Pings are answered by the socket itself; binary frames are not part of the protocol.
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(broken(error)),
@@ -197,6 +200,8 @@ fn refused(error: Error) -> ClientError {
     match error {
         Error::Http(response) => ClientError::Status(response.status().as_u16()),
         Error::Url(error) => ClientError::Url(error.to_string()),
+        // It went away in the middle of its answer.
+        error @ Error::Protocol(ProtocolError::HandshakeIncomplete) => ClientError::network(error),
         // It answered, but not as a WebSocket does.
         Error::Protocol(_) | Error::HttpFormat(_) => ClientError::NotTokenwire,
         error => broken(error),

@@ -154,6 +154,11 @@ impl Client {
         &self.hello
     }
 
+    /// Whether there is a connection, as far as [`next`](Self::next) has seen.
+    pub fn is_connected(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
     /// Runs a generation and attaches to it. The answer, even a refusal, comes from [`next`](Self::next).
     pub async fn start(&mut self, start: Start) {
         self.send(ClientFrame::Start(Box::new(start))).await;

@@ -43,7 +43,7 @@ const PREFIX: &str = "TOKENWIRE_";
 const PROVIDERS: &str = "TOKENWIRE_PROVIDERS_";
 
 /// Variables that are read elsewhere.
-const OTHERS: &[&str] = &["TOKENWIRE_CONFIG", "TOKENWIRE_LOG", "TOKENWIRE_KEY", "TOKENWIRE_URL"];
+const OTHERS: &[&str] = &["TOKENWIRE_CONFIG", "TOKENWIRE_LOG", "TOKENWIRE_KEY"];
 
 /// Names that begin like this are certainly meant as keys.
 const SECTIONS: &[&str] = &["LIMITS_", "TIMEOUTS_", "RETENTION_", "RETRY_", "PROVIDERS_", "AUTH_"];

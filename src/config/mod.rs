@@ -270,8 +270,12 @@ impl RetryConfig {
     }
 }
 
-/// A provider. For a name with a row of data (`openai`, `groq`, ...) every field is optional;
+/// A provider. For a vendor that is known by name (`openai`, `groq`, ...) every field is optional;
 /// any other name needs `wire_format` and `base_url`.
+///
+/// The vendors' usual variables, such as `OPENAI_API_KEY` and `OPENAI_BASE_URL`, are read by
+/// [`Loader`] and win over the file; they make a section where there is none. `tokenwire check`
+/// lists them.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProviderConfig {
@@ -279,9 +283,10 @@ pub struct ProviderConfig {
     pub wire_format: Option<String>,
     /// Where it is: `http://localhost:8000/v1`.
     pub base_url: Option<String>,
-    /// The key. Better: `api_key_env`.
+    /// The key. Better in the environment than in a file.
     pub api_key: Option<String>,
-    /// The environment variable that holds the key.
+    /// The environment variable that holds the key, instead of the vendor's usual one. [`Loader`]
+    /// puts what it holds into `api_key`; what is still here was not set, and the provider stays off.
     pub api_key_env: Option<String>,
     /// Headers added to every request.
     pub headers: BTreeMap<String, String>,
@@ -292,11 +297,11 @@ pub struct ProviderConfig {
 }
 
 impl std::fmt::Debug for ProviderConfig {
-    /// Keys never reach a log.
+    /// Keys never reach a log, nor does a URL, which may hold a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ProviderConfig")
             .field("wire_format", &self.wire_format)
-            .field("base_url", &self.base_url)
+            .field("has_base_url", &self.base_url.is_some())
             .field("has_key", &(self.api_key.is_some() || self.api_key_env.is_some()))
             .field("models", &self.models)
             .field("enabled", &self.enabled)

@@ -31,6 +31,25 @@ fn nothing_configured_is_the_defaults() {
 }
 
 #[test]
+fn the_example_file_has_every_key_with_its_default() {
+    let example = include_str!("../../examples/tokenwire.toml");
+    load(example).unwrap();
+    // Comments have a space behind their `#`, keys have none.
+    let uncommented: String = example
+        .lines()
+        .map(|line| line.strip_prefix('#').filter(|key| !key.starts_with(' ')).unwrap_or(line).to_owned() + "\n")
+        .collect();
+    let loaded = load(&uncommented).unwrap();
+    assert_eq!(loaded.config.scalars(), Config::default().scalars());
+    for key in loaded.config.scalars().keys() {
+        assert!(matches!(loaded.origin(key), Origin::File(_, line) if line > 9), "{key} is missing");
+        let name = key.rsplit('.').next().unwrap();
+        assert!(example.contains(&format!("\n#{name} = ")), "{key} is missing");
+    }
+    assert_eq!(loaded.config.providers.len(), 2);
+}
+
+#[test]
 fn every_number_has_a_range_that_holds_its_default() {
     let numbers: Vec<String> =
         Config::default().scalars().into_iter().filter(|(_, value)| value.is_number()).map(|(path, _)| path).collect();
@@ -264,11 +283,14 @@ fn origins_and_hosts_have_a_form() {
              without a path\n  for example `https://app.example.com`",
         );
     }
-    check(
-        "allowed_hosts = ['https://a.example']",
-        "tokenwire.toml:1: allowed_hosts[0]: expected a host name in lower case, without scheme and path\n  \
-         for example `chat.example.com`",
-    );
+    for host in ["https://a.example", "a.example:80", "a.example/", "A.example", ""] {
+        check(
+            &format!("allowed_hosts = ['{host}']"),
+            "tokenwire.toml:1: allowed_hosts[0]: expected a host name in lower case, \
+             without scheme, port and path\n  for example `chat.example.com`",
+        );
+    }
+    load("allowed_hosts = ['a.example', '10.0.0.1', '[::1]']").unwrap();
 }
 
 #[test]

@@ -112,9 +112,10 @@ impl Config {
             }
         }
         for (index, host) in self.allowed_hosts.iter().enumerate() {
-            if !is_host(host) {
+            let has_port = host.rfind(':').is_some_and(|at| !host[at..].contains(']'));
+            if has_port || !is_host(host) {
                 let key = KeyPath::from("allowed_hosts").index(index);
-                let message = "expected a host name in lower case, without scheme and path";
+                let message = "expected a host name in lower case, without scheme, port and path";
                 problems.push(Problem::new(key, message).with_fix("for example `chat.example.com`"));
             }
         }

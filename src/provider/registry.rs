@@ -46,7 +46,7 @@ impl fmt::Display for Off {
         match self {
             Self::Disabled => f.write_str("`enabled = false`"),
             Self::NoKey(variable) => write!(f, "set {variable}"),
-            Self::NotConfigured(variable) => write!(f, "set {variable}, or name it in the configuration"),
+            Self::NotConfigured(variable) => write!(f, "set {variable}, or give it a section in the file"),
             Self::Incomplete(key) => write!(f, "`{key}` is missing or not known"),
         }
     }
@@ -198,6 +198,26 @@ mod tests {
         check(toml, &[], &["demo", "mine"], None);
         let candidates = candidates(&load(toml, &[]));
         assert_eq!(candidates.last().unwrap().provider.as_ref().ok().unwrap().models(), ["m"]);
+    }
+
+    #[test]
+    fn every_wire_format_that_may_be_named_exists() {
+        for wire_format in crate::config::WIRE_FORMATS {
+            assert!(vendors::adapter(wire_format).is_some(), "{wire_format}");
+        }
+        for vendor in VENDORS {
+            assert!(crate::config::WIRE_FORMATS.contains(&vendor.wire_format), "{}", vendor.name);
+        }
+    }
+
+    #[test]
+    fn every_vendor_can_be_switched_on() {
+        for vendor in VENDORS {
+            let config = load("", &[(vendor.key_env, "k"), (vendor.base_url_env, "http://localhost:1/v1")]);
+            let candidates = candidates(&config);
+            let candidate = candidates.iter().find(|candidate| candidate.name == vendor.name).unwrap();
+            assert!(candidate.provider.is_ok(), "{}", vendor.name);
+        }
     }
 
     #[test]

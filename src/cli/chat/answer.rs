@@ -1,0 +1,214 @@
+//! One answer, as a state machine: what comes from the server or from Ctrl-C goes in, what to do
+//! comes out. No I/O, so that tests drive it.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokenwire::{
+    client::Received,
+    protocol::{
+        ErrorCode, Event, EventFrame, FinishReason, GenerationId, Timing, TokenUsage, ToolCall, ToolResultTaken,
+        message::{Message, MessageToolCall, Role},
+    },
+};
+
+use super::error_line;
+
+/// What to show of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Show {
+    /// A piece of the answer.
+    Text(String),
+    /// A piece of the reasoning.
+    Reasoning(String),
+    /// A whole line about something else than text.
+    Note(String),
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Step {
+    /// Go on waiting.
+    Wait,
+    /// Send a cancel, then wait for the end.
+    Cancel,
+    /// Ask for the results of these calls, send them, then go on waiting.
+    AskForResults(Vec<PendingCall>),
+    /// It is over.
+    Over(Ending),
+    /// Leave at once.
+    Leave,
+}
+
+/// How an answer ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Ending {
+    Finished(Bill),
+    Cancelled(Bill),
+    /// Why.
+    Failed(String),
+}
+
+/// What an answer cost.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Bill {
+    pub usage: TokenUsage,
+    pub timing: Timing,
+}
+
+/// A tool call that waits for its result.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct PendingCall {
+    pub call_id: Arc<str>,
+    pub name: Arc<str>,
+    pub arguments: Value,
+}
+
+/// An answer under way.
+pub(super) struct Answer {
+    id: GenerationId,
+    is_cancelling: bool,
+    /// What the conversation grows by.
+    messages: Vec<Message>,
+    /// The text since the last message.
+    text: String,
+    /// The calls since the last message.
+    calls: Vec<ToolCall>,
+    /// Calls whose results the last assistant message still waits for.
+    unanswered: Vec<PendingCall>,
+}
+
+impl Answer {
+    pub fn new(id: GenerationId) -> Self {
+        let (messages, calls, unanswered) = (Vec::new(), Vec::new(), Vec::new());
+        Self { id, is_cancelling: false, messages, text: String::new(), calls, unanswered }
+    }
+
+    /// Whether a call still waits for its result.
+    pub fn is_unanswered(&self, call: &PendingCall) -> bool {
+        self.unanswered.contains(call)
+    }
+
+    /// Takes what the client received.
+    pub fn received(&mut self, received: Received) -> (Option<Show>, Step) {
+        let note = |text: String| (Some(Show::Note(text)), Step::Wait);
+        match received {
+            Received::Event(frame) if frame.id == self.id => self.event(frame),
+            Received::Refused(refused) if refused.id.as_ref().is_none_or(|id| *id == self.id) => {
+                match refused.error.code {
+                    // About a result that came too late: the answer goes on.
+                    ErrorCode::AlreadyResolved | ErrorCode::CallNotFound | ErrorCode::GenerationEnded => {
+                        note(format!("the result was not taken: {}", refused.error.message))
+                    }
+                    _ => (None, Step::Over(Ending::Failed(refused.error.to_string()))),
+                }
+            }
+            Received::Disconnected(error) => note(format!("{}; reconnecting", error_line(&error))),
+            Received::Reconnected => note("connected again; the answer goes on".to_owned()),
+            Received::GoingAway(going_away) => note(format!("the server is going away: {}", going_away.reason)),
+            _ => (None, Step::Wait),
+        }
+    }
+
+    /// Takes a Ctrl-C: the first cancels, the second leaves.
+    pub fn interrupted(&mut self) -> Step {
+        match std::mem::replace(&mut self.is_cancelling, true) {
+            false => Step::Cancel,
+            true => Step::Leave,
+        }
+    }
+
+    /// The assistant's and the tools' messages, for the conversation.
+    pub fn into_messages(mut self) -> Vec<Message> {
+        if !self.unanswered.is_empty() {
+            // Providers refuse a conversation in which a call has no result: take back to before it.
+            let is_call = |message: &Message| !message.tool_calls.is_empty();
+            let calls_at = self.messages.iter().rposition(is_call).unwrap_or_default();
+            self.messages.truncate(calls_at);
+        }
+        if !self.text.is_empty() {
+            self.messages.push(Message::text(Role::Assistant, self.text));
+        }
+        self.messages
+    }
+
+    fn event(&mut self, frame: EventFrame) -> (Option<Show>, Step) {
+        match frame.event {
+            Event::Text(text) | Event::Refusal(text) => {
+                self.text.push_str(&text.delta);
+                (Some(Show::Text(text.delta)), Step::Wait)
+            }
+            Event::Reasoning(reasoning) => (Some(Show::Reasoning(reasoning.delta)), Step::Wait),
+            Event::ToolCall(call) => {
+                let note = format!("tool {}({})", call.name, arguments(&call.arguments));
+                self.calls.push(call);
+                (Some(Show::Note(note)), Step::Wait)
+            }
+            Event::ToolWait(wait) => {
+                self.end_turn();
+                self.unanswered.retain(|call| wait.call_ids.contains(&call.call_id));
+                (None, Step::AskForResults(self.unanswered.clone()))
+            }
+            Event::ToolResult(taken) => (None, self.result_taken(taken)),
+            Event::Retry(retry) => {
+                let note = format!("attempt {} in {} ms: {}", retry.attempt, retry.delay_ms, retry.reason);
+                (Some(Show::Note(note)), Step::Wait)
+            }
+            Event::Finished(finished) => {
+                let note = match finished.reason {
+                    FinishReason::Stop => None,
+                    reason => Some(Show::Note(format!("stopped: {}", reason_name(reason)))),
+                };
+                let bill = Bill { usage: finished.usage, timing: finished.timing };
+                (note, Step::Over(Ending::Finished(bill)))
+            }
+            Event::Cancelled(cancelled) => {
+                let bill = Bill { usage: cancelled.usage, timing: cancelled.timing };
+                (Some(Show::Note("cancelled".to_owned())), Step::Over(Ending::Cancelled(bill)))
+            }
+            Event::Failed(failed) => (None, Step::Over(Ending::Failed(failed.error.to_string()))),
+            Event::Started(_) | Event::ToolCallDelta(_) | Event::Usage(_) => (None, Step::Wait),
+        }
+    }
+
+    /// Makes a message of what was said so far and the calls in it.
+    fn end_turn(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        let mut message = Message::text(Role::Assistant, text);
+        for call in self.calls.drain(..) {
+            let arguments = arguments(&call.arguments);
+            message.tool_calls.push(MessageToolCall::new(&*call.call_id, &*call.name, arguments));
+            self.unanswered.push(PendingCall { call_id: call.call_id, name: call.name, arguments: call.arguments });
+        }
+        self.messages.push(message);
+    }
+
+    /// A result was taken, this client's or another's.
+    fn result_taken(&mut self, taken: ToolResultTaken) -> Step {
+        self.unanswered.retain(|call| call.call_id != taken.call_id);
+        let mut message = Message::text(Role::Tool, taken.content.plain_text());
+        message.tool_call_id = Some(taken.call_id.to_string());
+        self.messages.push(message);
+        Step::Wait
+    }
+}
+
+/// Arguments as text: JSON, or what the model wrote where it is not JSON.
+pub(super) fn arguments(arguments: &Value) -> String {
+    match arguments {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    }
+}
+
+fn reason_name(reason: FinishReason) -> &'static str {
+    match reason {
+        FinishReason::Stop => "stop",
+        FinishReason::Length => "the answer is as long as it may be",
+        FinishReason::ToolCalls => "the model called tools",
+        FinishReason::ContentFilter => "the provider's filter cut the answer",
+        FinishReason::Refusal => "the model refused",
+        FinishReason::Pause => "the provider paused",
+        FinishReason::Other => "for a reason of the provider's",
+    }
+}

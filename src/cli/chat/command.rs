@@ -1,0 +1,49 @@
+//! What a typed line asks for.
+
+/// What `/help` shows.
+pub(super) const HELP: &str = "\
+/model        the model, and those that the server offers
+/model NAME   talk to another one
+/new          a new conversation
+/quit         leave; so does Ctrl-D
+Ctrl-C        stop the answer; twice, or when there is none: leave
+Everything else goes to the model. The demo model knows /error CODE, /stall and /refuse.
+";
+
+const NAMES: &[&str] = &["/help", "/model", "/new", "/quit", "/exit"];
+
+/// What a line asks for.
+#[derive(Debug, PartialEq)]
+pub(super) enum Command {
+    Nothing,
+    Help,
+    ShowModels,
+    SetModel(String),
+    New,
+    Quit,
+    /// A typing error for this command.
+    Mistyped(&'static str),
+    Ask(String),
+}
+
+impl Command {
+    pub fn parse(line: &str) -> Self {
+        let line = line.trim();
+        let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        match (name, argument.trim()) {
+            ("", _) => Self::Nothing,
+            ("/help" | "/?", _) => Self::Help,
+            ("/model", "") => Self::ShowModels,
+            ("/model", model) => Self::SetModel(model.to_owned()),
+            ("/new", _) => Self::New,
+            ("/quit" | "/exit", _) => Self::Quit,
+            (name, _) if name.starts_with('/') => {
+                match NAMES.iter().find(|known| strsim::osa_distance(name, known) < 2) {
+                    Some(known) => Self::Mistyped(known),
+                    None => Self::Ask(line.to_owned()),
+                }
+            }
+            _ => Self::Ask(line.to_owned()),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The answer's state machine, event by event.
+
+#![allow(clippy::unwrap_used)]
+
+use serde_json::{Value, json};
+use tokenwire::{
+    client::Received,
+    protocol::{EventFrame, message::Role},
+};
+
+use super::{
+    answer::{Answer, Ending, Show, Step},
+    command::Command,
+};
+
+fn answer() -> Answer {
+    Answer::new("g".parse().unwrap())
+}
+
+fn event(kind: &str, mut fields: Value) -> Received {
+    fields["type"] = kind.into();
+    fields["id"] = "g".into();
+    fields["seq"] = 1.into();
+    Received::Event(serde_json::from_value::<EventFrame>(fields).unwrap())
+}
+
+fn text(delta: &str) -> Received {
+    event("text", json!({"delta": delta}))
+}
+
+fn call(index: u32, call_id: &str) -> Received {
+    event("tool_call", json!({"index": index, "call_id": call_id, "name": "weather", "arguments": {"city": "Rome"}}))
+}
+
+fn bill() -> Value {
+    json!({
+        "usage": {"input_tokens": 1, "output_tokens": 2, "source": "provider"},
+        "timing": {"queue_ms": 0, "total_ms": 1}
+    })
+}
+
+fn finished(reason: &str) -> Received {
+    let mut fields = bill();
+    fields["reason"] = reason.into();
+    event("finished", fields)
+}
+
+fn cancelled() -> Received {
+    let mut fields = bill();
+    fields["by"] = "client".into();
+    event("cancelled", fields)
+}
+
+/// The conversation that the answer adds, one line for each message.
+fn messages(answer: Answer) -> Vec<String> {
+    let line = |message: &tokenwire::protocol::message::Message| {
+        let role = match message.role {
+            Role::Assistant => "assistant",
+            Role::Tool => "tool",
+            _ => "other",
+        };
+        let calls: Vec<&str> = message.tool_calls.iter().map(|call| call.id.as_str()).collect();
+        let of = message.tool_call_id.as_deref().unwrap_or_default();
+        format!("{role} {:?} {calls:?} {of}", message.plain_text())
+    };
+    answer.into_messages().iter().map(line).collect()
+}
+
+#[test]
+fn the_first_ctrl_c_cancels_and_the_second_leaves() {
+    let mut answer = answer();
+    answer.received(text("Hello"));
+    assert_eq!(answer.interrupted(), Step::Cancel);
+    // What is said until the server has heard of it still counts.
+    assert_eq!(answer.received(text(" you")), (Some(Show::Text(" you".into())), Step::Wait));
+    assert_eq!(answer.interrupted(), Step::Leave);
+    let (_, step) = answer.received(cancelled());
+    assert!(matches!(step, Step::Over(Ending::Cancelled(_))));
+    assert_eq!(messages(answer), ["assistant \"Hello you\" [] "]);
+}
+
+#[test]
+fn a_finished_answer_is_one_message() {
+    let mut answer = answer();
+    answer.received(event("reasoning", json!({"delta": "Hm."})));
+    answer.received(text("a"));
+    answer.received(text("b"));
+    let (note, step) = answer.received(finished("stop"));
+    assert_eq!(note, None);
+    assert!(matches!(step, Step::Over(Ending::Finished(_))));
+    assert_eq!(messages(answer), ["assistant \"ab\" [] "]);
+}
+
+#[test]
+fn an_answer_that_stops_early_says_why() {
+    let (note, _) = answer().received(finished("length"));
+    assert_eq!(note, Some(Show::Note("stopped: the answer is as long as it may be".into())));
+}
+
+#[test]
+fn tool_calls_are_asked_for_and_kept_with_their_results() {
+    let mut answer = answer();
+    answer.received(text("Let me see."));
+    let (note, _) = answer.received(call(0, "c1"));
+    assert_eq!(note, Some(Show::Note("tool weather({\"city\":\"Rome\"})".into())));
+    answer.received(call(1, "c2"));
+    let (_, step) = answer.received(event("tool_wait", json!({"call_ids": ["c1", "c2"]})));
+    let Step::AskForResults(calls) = step else { panic!("{step:?}") };
+    assert_eq!(calls.iter().map(|call| &*call.call_id).collect::<Vec<_>>(), ["c1", "c2"]);
+    answer.received(event("tool_result", json!({"call_id": "c2", "content": "wet"})));
+    assert!(answer.is_unanswered(&calls[0]));
+    assert!(!answer.is_unanswered(&calls[1]), "somebody else answered");
+    answer.received(event("tool_result", json!({"call_id": "c1", "content": "dry"})));
+    answer.received(text("Fine."));
+    answer.received(finished("stop"));
+    assert_eq!(
+        messages(answer),
+        [
+            "assistant \"Let me see.\" [\"c1\", \"c2\"] ",
+            "tool \"wet\" [] c2",
+            "tool \"dry\" [] c1",
+            "assistant \"Fine.\" [] "
+        ]
+    );
+}
+
+#[test]
+fn calls_without_results_do_not_stay_in_the_conversation() {
+    let mut answer = answer();
+    answer.received(call(0, "c1"));
+    answer.received(event("tool_wait", json!({"call_ids": ["c1"]})));
+    assert_eq!(answer.interrupted(), Step::Cancel);
+    answer.received(cancelled());
+    assert_eq!(messages(answer), [""; 0]);
+}
+
+#[test]
+fn a_refused_or_failed_answer_says_why() {
+    let error = json!({"code": "rate_limit", "message": "too fast", "retryable": true});
+    let mut fields = bill();
+    fields["error"] = error;
+    let (_, step) = answer().received(event("failed", fields));
+    assert_eq!(step, Step::Over(Ending::Failed("rate_limit: too fast".into())));
+
+    let refused = json!({"id": "g", "code": "unknown_model", "message": "no such model", "retryable": false});
+    let (_, step) = answer().received(Received::Refused(serde_json::from_value(refused).unwrap()));
+    assert_eq!(step, Step::Over(Ending::Failed("unknown_model: no such model".into())));
+}
+
+#[test]
+fn another_generation_is_no_concern_of_this_answer() {
+    let mut frame = json!({"type": "text", "id": "other", "seq": 1, "delta": "x"});
+    let other: EventFrame = serde_json::from_value(frame.take()).unwrap();
+    assert_eq!(answer().received(Received::Event(other)), (None, Step::Wait));
+}
+
+#[test]
+fn lines_are_commands_or_questions() {
+    let check = |line: &str, expected: Command| assert_eq!(Command::parse(line), expected);
+    check("  ", Command::Nothing);
+    check("/help", Command::Help);
+    check("/model", Command::ShowModels);
+    check("/model  openai/gpt-5 ", Command::SetModel("openai/gpt-5".into()));
+    check("/new", Command::New);
+    check("/quit", Command::Quit);
+    check("/modle x", Command::Mistyped("/model"));
+    check("/error rate_limit", Command::Ask("/error rate_limit".into()));
+    check("What is /help?", Command::Ask("What is /help?".into()));
+}
