@@ -30,26 +30,41 @@ pub struct Lab {
     pub rounds: usize,
     /// How long a paced load is measured in each round.
     pub window: Duration,
-    /// The server's executable.
-    pub tokenwire: PathBuf,
+    tokenwire: PathBuf,
+    before: PathBuf,
     clients: Handle,
     tables: Vec<Table>,
     faults: Vec<String>,
 }
 
+/// What was asked for on the command line.
+pub struct Options {
+    /// Which targets are measured.
+    pub kinds: Vec<Kind>,
+    /// How often each measurement is repeated.
+    pub rounds: usize,
+    /// How long a paced load is measured in each round.
+    pub window: Duration,
+    /// The server's executable.
+    pub tokenwire: PathBuf,
+    /// The executable of [`Kind::Before`].
+    pub before: PathBuf,
+}
+
 impl Lab {
     /// Starts the upstream and the clients' thread.
-    pub fn new(kinds: Vec<Kind>, rounds: usize, window: Duration, tokenwire: PathBuf, split: bool) -> Result<Self> {
-        let upstream = Upstream::start(split)?;
+    pub fn new(upstream: Upstream, options: Options) -> Result<Self> {
+        let Options { kinds, rounds, window, tokenwire, before } = options;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let clients = runtime.handle().clone();
         thread::Builder::new().name("clients".into()).spawn(move || runtime.block_on(std::future::pending::<()>()))?;
-        Ok(Self { upstream, kinds, rounds, window, tokenwire, clients, tables: Vec::new(), faults: Vec::new() })
+        Ok(Self { upstream, kinds, rounds, window, tokenwire, before, clients, tables: Vec::new(), faults: Vec::new() })
     }
 
     /// A fresh target.
     pub fn start(&self, kind: Kind) -> Result<Target> {
-        Target::start(kind, self.upstream.address, &self.tokenwire)
+        let server = if kind == Kind::Before { &self.before } else { &self.tokenwire };
+        Target::start(kind, self.upstream.address, server)
     }
 
     /// Fresh targets: all that are measured, or those of them that are in `among`.

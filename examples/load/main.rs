@@ -42,7 +42,12 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::Parser;
 use serde_json::json;
 
-use crate::{lab::Lab, loads::Load, target::Kind};
+use crate::{
+    lab::{Lab, Options},
+    loads::Load,
+    target::Kind,
+    upstream::Upstream,
+};
 
 /// What can go wrong here ends the run that it happened in, and is told to a person.
 type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
@@ -59,6 +64,9 @@ struct Args {
     /// The server. Default: `tokenwire` in the folder above this program's.
     #[arg(long, value_name = "PATH")]
     tokenwire: Option<PathBuf>,
+    /// Another build of the server, to be measured beside it as `before`.
+    #[arg(long, value_name = "PATH")]
+    before: Option<PathBuf>,
     /// How often each measurement is repeated, the targets taking turns.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
@@ -99,14 +107,21 @@ fn main() -> ExitCode {
 /// Runs what was asked for. Returns whether all runs went well.
 fn measure(args: Args) -> Result<bool> {
     let window = Duration::try_from_secs_f64(args.seconds.clamp(0.1, 60.0))?;
-    let mut kinds = vec![Kind::Tokenwire, Kind::Relay, Kind::Nginx, Kind::Direct];
+    let mut kinds = Kind::ALL.to_vec();
     if args.only.is_empty() {
         kinds.retain(|&kind| kind != Kind::Nginx || target::has_nginx());
     } else {
         kinds.retain(|kind| args.only.contains(kind));
     }
-    let tokenwire = args.tokenwire.map_or_else(sibling_tokenwire, Ok)?;
-    let mut lab = Lab::new(kinds, args.rounds as usize, window, tokenwire, args.split_chunks)?;
+    kinds.retain(|&kind| kind != Kind::Before || args.before.is_some());
+    let options = Options {
+        kinds,
+        rounds: args.rounds as usize,
+        window,
+        tokenwire: args.tokenwire.map_or_else(sibling_tokenwire, Ok)?,
+        before: args.before.unwrap_or_default(),
+    };
+    let mut lab = Lab::new(Upstream::start(args.split_chunks)?, options)?;
     for load in args.loads {
         load.run(&mut lab)?;
     }

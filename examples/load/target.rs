@@ -23,6 +23,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 pub enum Kind {
     /// The server of this repository.
     Tokenwire,
+    /// Another build of it, given with `--before`.
+    Before,
     /// The unparsing WebSocket relay of `relay.rs`.
     Relay,
     /// nginx, passing the SSE stream through unparsed.
@@ -32,10 +34,16 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind, in the order in which they take turns.
+    pub const ALL: &[Self] = &[Self::Tokenwire, Self::Before, Self::Relay, Self::Nginx, Self::Direct];
+    /// Those that serve WebSockets.
+    pub const WEB_SOCKET: &[Self] = &[Self::Tokenwire, Self::Before, Self::Relay];
+
     /// Its name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Tokenwire => "tokenwire",
+            Self::Before => "before",
             Self::Relay => "relay",
             Self::Nginx => "nginx",
             Self::Direct => "direct",
@@ -56,12 +64,12 @@ pub struct Target {
 }
 
 impl Target {
-    /// Starts a target in front of `upstream`. `tokenwire` is the server's executable.
-    pub fn start(kind: Kind, upstream: SocketAddr, tokenwire: &Path) -> Result<Self> {
+    /// Starts a target in front of `upstream`. `server` is the executable of the kinds that are tokenwire.
+    pub fn start(kind: Kind, upstream: SocketAddr, server: &Path) -> Result<Self> {
         match kind {
             Kind::Direct => Ok(Self { kind, address: upstream, pids: Vec::new(), child: None, nginx_prefix: None }),
-            Kind::Tokenwire => {
-                let mut command = Command::new(tokenwire);
+            Kind::Tokenwire | Kind::Before => {
+                let mut command = Command::new(server);
                 command
                     .args(["serve", "--listen", "127.0.0.1:0"])
                     .env("OPENAI_BASE_URL", format!("http://{upstream}/v1"))
@@ -129,7 +137,7 @@ impl Target {
     /// How clients speak to it.
     pub fn speech(&self) -> Speech {
         match self.kind {
-            Kind::Tokenwire => Speech::Tokenwire,
+            Kind::Tokenwire | Kind::Before => Speech::Tokenwire,
             Kind::Relay => Speech::Relay,
             Kind::Nginx | Kind::Direct => Speech::Sse,
         }

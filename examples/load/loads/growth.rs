@@ -23,7 +23,7 @@ pub fn growth(lab: &mut Lab) -> Result<()> {
     let mut whole =
         Table::new("growth", "generations of so many tokens as fast as they go, 8 at a time, starts included");
     let mut many = Table::new("growth", "5,000 tokens/s in all, from so many streams");
-    for target in lab.start_all(&[Kind::Tokenwire, Kind::Relay])? {
+    for target in lab.start_all(Kind::WEB_SOCKET)? {
         let name = target.kind.name();
         let mut rounds = vec![Vec::new(); BEHIND.len() + WHOLE.len() + STREAMS.len()];
         for round in 1..=lab.rounds {

@@ -27,7 +27,7 @@ const SETTLE: Duration = Duration::from_millis(700);
 /// Memory at start and per idle connection.
 pub fn idle(lab: &mut Lab) -> Result<()> {
     let mut table = Table::new("idle", format!("{IDLE} connections on which nothing was said yet"));
-    for target in lab.start_all(&[Kind::Tokenwire, Kind::Relay])? {
+    for target in lab.start_all(Kind::WEB_SOCKET)? {
         lab.say(format_args!("idle: {}", target.kind.name()));
         thread::sleep(SETTLE);
         let at_start = process::resident_bytes(&target.pids);
@@ -54,7 +54,7 @@ pub fn idle(lab: &mut Lab) -> Result<()> {
 pub fn active(lab: &mut Lab) -> Result<()> {
     let title = format!("{ACTIVE} running generations, one per connection, with {TOKENS} tokens in each");
     let mut table = Table::new("active", title);
-    for target in lab.start_all(&[Kind::Tokenwire, Kind::Relay])? {
+    for target in lab.start_all(Kind::WEB_SOCKET)? {
         lab.say(format_args!("active: {}", target.kind.name()));
         let meter = lab.meter();
         let connections = open(lab, &target, ACTIVE, &meter)?;

@@ -52,7 +52,7 @@ pub fn stall(lab: &mut Lab) -> Result<()> {
         STALLED.as_secs()
     );
     let mut table = Table::new("stall", title);
-    for target in lab.start_all(&[Kind::Tokenwire, Kind::Relay])? {
+    for target in lab.start_all(Kind::WEB_SOCKET)? {
         lab.say(format_args!("stall: {}", target.kind.name()));
         match stall_once(lab, &target) {
             Ok(metrics) => table.row(target.kind.name(), metrics),

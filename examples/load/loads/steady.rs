@@ -34,7 +34,7 @@ fn compare(
     title: String,
     run: impl Fn(&Lab, &Target) -> Result<Figures>,
 ) -> Result<()> {
-    let targets = lab.start_all(&[Kind::Tokenwire, Kind::Relay, Kind::Nginx, Kind::Direct])?;
+    let targets = lab.start_all(Kind::ALL)?;
     let mut rounds = vec![Vec::new(); targets.len()];
     for round in 1..=lab.rounds {
         for (target, rounds) in targets.iter().zip(&mut rounds) {

@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(3);
 
 /// First token and CPU time of generations with a single token.
 pub fn first(lab: &mut Lab) -> Result<()> {
-    let targets = lab.start_all(&[Kind::Tokenwire, Kind::Relay, Kind::Nginx, Kind::Direct])?;
+    let targets = lab.start_all(Kind::ALL)?;
     let mut rounds = vec![Vec::new(); targets.len()];
     for round in 1..=lab.rounds {
         for (target, rounds) in targets.iter().zip(&mut rounds) {
@@ -96,7 +96,7 @@ const STATES: [&str; 3] = ["streaming", "silent", "before the first token"];
 
 /// Cancels generations in three states. The targets without a cancel frame get their connection closed instead.
 pub fn cancel(lab: &mut Lab) -> Result<()> {
-    let targets = lab.start_all(&[Kind::Tokenwire, Kind::Relay, Kind::Nginx, Kind::Direct])?;
+    let targets = lab.start_all(Kind::ALL)?;
     let mut rounds = vec![Vec::new(); targets.len() * STATES.len()];
     for round in 1..=lab.rounds {
         for (target, rounds) in targets.iter().zip(rounds.chunks_mut(STATES.len())) {
