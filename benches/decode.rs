@@ -43,7 +43,7 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     (
         "openai-chat",
         "text with escapes",
-        r#"{"id":"chatcmpl-BpJBM4XqgLRpLxmTeun39ESCNhQwb","object":"chat.completion.chunk","created":1751568164,"model":"gpt-4o-2024-08-06","service_tier":"default","system_fingerprint":"fp_07871e2ad8","choices":[{"index":0,"delta":{"content":"\"$\"\n"},"logprobs":null,"finish_reason":null}],"usage":null}"#,
+        r#"{"id":"chatcmpl-BpJBM4XqgLRpLxmTeun39ESCNhQwb","object":"chat.completion.chunk","created":1751568164,"model":"gpt-4o-2024-08-06","service_tier":"default","system_fingerprint":"fp_07871e2ad8","choices":[{"index":0,"delta":{"content":"$"},"logprobs":null,"finish_reason":null}],"usage":null}"#,
     ),
     (
         "openai-chat",
@@ -75,7 +75,10 @@ fn names() -> impl Iterator<Item = String> {
 fn sample(name: &str) -> (std::sync::Arc<dyn Adapter>, Vec<String>) {
     let (format, _, message) =
         SAMPLES.iter().find(|(format, sample, _)| name == format!("{format}: {sample}")).unwrap();
-    let words = ["the", "wire", "carries", "every", "token", "once", "and", "in"];
+    let words = match name.ends_with("escapes") {
+        true => ["the", r"\n\n", r#"\"wire"#, r#"\""#, "every", r".\n", r"\u00e9", r"\\"],
+        false => ["the", "wire", "carries", "every", "token", "once", "and", "in"],
+    };
     let messages = (0..MESSAGES).map(|n| message.replace('$', words[n % 8]).replace('%', &"xyzabc"[n % 6..]));
     (vendors::adapter(format).unwrap(), messages.collect())
 }
