@@ -28,6 +28,7 @@
 //! Beside them, [`auth`] says who a client is, [`config`] what can be configured, and [`client`]
 //! is the other side of the socket.
 
+mod apart;
 pub mod auth;
 pub mod client;
 pub mod config;

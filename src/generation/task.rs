@@ -6,7 +6,7 @@
 //! other half drops the provider's future, and with it the connection to the provider. Every
 //! way out then passes the same few lines that write the bill and seal the log.
 
-use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{borrow::Cow, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tokenwire_protocol::{
@@ -24,6 +24,7 @@ use super::{
     progress::{Deadlines, Phase},
 };
 use crate::{
+    apart::Apart,
     config::RetryConfig,
     provider::{self, ModelEvent, ModelRequest, Provider, Turn},
 };
@@ -54,10 +55,12 @@ pub(super) async fn run(hub: Arc<Hub>, generation: Arc<Generation>, writer: Writ
         model: order.model.clone(),
         provider: order.provider.name().to_owned(),
     }));
+    // Tokens wake the turns; the watching half needs no look then.
+    let watch = pin!(watch(&generation, &deadlines));
     let end = tokio::select! {
         biased;
         // First, so that what was cancelled before it began contacts no provider.
-        end = watch(&generation, &deadlines) => end,
+        end = Apart::new(watch) => end,
         // A provider or a hook that panics must not leave a generation without an end.
         end = AssertUnwindSafe(task.turns(order)).catch_unwind() => end.unwrap_or_else(|_| {
             tracing::error!(id = %generation.id, "a provider or hook panicked");

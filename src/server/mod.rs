@@ -21,16 +21,15 @@ use std::{
     time::Duration,
 };
 
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use axum::Router;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     time::{sleep, timeout},
 };
+use tower_service::Service;
 
 use crate::{
     auth::Authenticator,
@@ -46,7 +45,7 @@ mod routes;
 mod upgrade;
 mod workers;
 
-use workers::Workers;
+use workers::{Place, Workers};
 
 /// How long a client has for the headers of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -220,6 +219,7 @@ impl Server {
 
 async fn accept(listener: &TcpListener, shared: &Arc<Shared>, workers: &Workers) -> std::convert::Infallible {
     let limit = shared.config.limits.max_connections as usize + SPARE_CONNECTIONS;
+    let router = routes::router(shared.clone());
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -235,21 +235,24 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>, workers: &Workers)
         }
         // The socket changes its reactor: it is taken out of this one and put into the worker's.
         let Ok(stream) = stream.into_std() else { continue };
-        let shared = shared.clone();
-        workers.spawn_connection(async move {
+        let router = router.clone();
+        workers.spawn_connection(|place| async move {
             if let Ok(stream) = TcpStream::from_std(stream) {
-                serve(stream, shared).await;
+                serve(stream, router, place).await;
             }
         });
     }
 }
 
-async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+async fn serve(stream: TcpStream, router: Router, place: Place) {
     // From the first byte on: a token must not wait for the acknowledgement of the one before.
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let service = TowerToHyperService::new(routes::router(shared));
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(place.clone());
+        router.clone().call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)

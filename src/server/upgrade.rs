@@ -3,6 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use axum::{
+    Extension,
     body::Body,
     extract::{Request, State},
     http::{HeaderValue, StatusCode, header},
@@ -16,14 +17,18 @@ use tokio_tungstenite::{
     tungstenite::{handshake::server::create_response_with_body, protocol::Role},
 };
 
-use super::Shared;
+use super::{Shared, workers::Place};
 use crate::{
     auth::{Unauthenticated, subprotocols},
     session::{self, Shutdown},
 };
 
 /// `GET /v1/stream`: checks everything while an HTTP answer is still possible, then switches protocols.
-pub(super) async fn stream(State(shared): State<Arc<Shared>>, mut request: Request) -> Response {
+pub(super) async fn stream(
+    State(shared): State<Arc<Shared>>,
+    Extension(place): Extension<Place>,
+    mut request: Request,
+) -> Response {
     let principal = match shared.auth.authenticate(request.headers()) {
         Ok(principal) => principal,
         Err(Unauthenticated) => return super::routes::unauthenticated(),
@@ -32,7 +37,7 @@ pub(super) async fn stream(State(shared): State<Arc<Shared>>, mut request: Reque
         return (StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down\n").into_response();
     }
     // Taken before the answer, so that the limit holds also while handshakes are under way.
-    let Some(place) = Place::take(&shared) else {
+    let Some(permit) = Permit::take(&shared) else {
         return (StatusCode::SERVICE_UNAVAILABLE, "the server has as many connections as it may\n").into_response();
     };
     let mut response = match create_response_with_body(&request, Body::empty) {
@@ -49,7 +54,7 @@ pub(super) async fn stream(State(shared): State<Arc<Shared>>, mut request: Reque
     }
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
-        let _place = place;
+        let _counted = (place, permit);
         let Ok(upgraded) = upgrade.await else { return };
         // The bare socket: nothing of HTTP stays in the way of a token, or in memory.
         let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
@@ -67,10 +72,10 @@ pub(super) async fn stream(State(shared): State<Arc<Shared>>, mut request: Reque
     response
 }
 
-/// A place among the connections that are allowed at once.
-struct Place(Arc<Shared>);
+/// One of the WebSockets that are allowed at once.
+struct Permit(Arc<Shared>);
 
-impl Place {
+impl Permit {
     fn take(shared: &Arc<Shared>) -> Option<Self> {
         let limit = shared.config.limits.max_connections as usize;
         let taken = shared
@@ -80,7 +85,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.sockets.fetch_sub(1, Ordering::Relaxed);
     }

@@ -60,14 +60,13 @@ impl Workers {
         }
     }
 
-    /// Runs a connection on the thread that has the fewest.
-    pub fn spawn_connection(&self, connection: impl Future<Output = ()> + Send + 'static) {
+    /// Runs a connection on the thread that has the fewest. It counts for as long as its place lives.
+    pub fn spawn_connection<F>(&self, connection: impl FnOnce(Place) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let Some(worker) = self.workers.iter().min_by_key(|worker| worker.connections.load(Relaxed)) else { return };
-        let counted = Counted::new(worker.connections.clone());
-        worker.handle.spawn(async move {
-            let _counted = counted;
-            connection.await;
-        });
+        worker.handle.spawn(connection(Place::new(worker.connections.clone())));
     }
 
     /// Stops the threads; what still runs on them is dropped.
@@ -76,13 +75,19 @@ impl Workers {
     }
 }
 
-/// Counts for as long as it lives, also when its task is dropped or panics.
-pub(super) struct Counted(Arc<AtomicUsize>);
+/// A connection's place on its thread, counted until the last clone is gone. It outlives the HTTP
+/// connection when that becomes a WebSocket.
+#[derive(Clone)]
+pub(super) struct Place {
+    _counted: Arc<Counted>,
+}
 
-impl Counted {
-    pub fn new(counter: Arc<AtomicUsize>) -> Self {
+struct Counted(Arc<AtomicUsize>);
+
+impl Place {
+    fn new(counter: Arc<AtomicUsize>) -> Self {
         counter.fetch_add(1, Relaxed);
-        Self(counter)
+        Self { _counted: Arc::new(Counted(counter)) }
     }
 }
 

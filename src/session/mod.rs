@@ -15,6 +15,7 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -41,6 +42,7 @@ use tokio_tungstenite::{
 };
 
 use crate::{
+    apart::Apart,
     auth::Principal,
     config::LimitsConfig,
     generation::{Generation, hub::Hub, short_random},
@@ -94,11 +96,16 @@ pub(crate) async fn run<S>(
     tracing::debug!(session = %session.name, principal = %session.principal, "connected");
     session.say(ConnectionFrame::Hello(session.hello()));
     let (mut sink, mut stream) = socket.split();
-    let end = tokio::select! {
-        biased;
-        end = session.read(&mut stream) => end,
-        end = session.write(&mut sink) => end,
-        end = session.drain(&mut shutdown) => end,
+    let end = {
+        // Every token wakes the write loop; the other two need no look then.
+        let read = pin!(session.read(&mut stream));
+        let drain = pin!(session.drain(&mut shutdown));
+        tokio::select! {
+            biased;
+            end = Apart::new(read) => end,
+            end = Apart::new(drain) => end,
+            end = session.write(&mut sink) => end,
+        }
     };
     tracing::debug!(session = %session.name, ?end, "disconnected");
     let last_words = session.outbox.frames();

@@ -37,7 +37,13 @@ impl Session {
         let mut attachments = Attachments::default();
         loop {
             self.ready(&mut attachments).await;
-            match timeout(deadline, self.batch(sink, &mut attachments)).await {
+            let mut batch = pin!(self.batch(sink, &mut attachments));
+            // Nearly always it is written at once, and no timer is needed.
+            let written = match poll_fn(|cx| Poll::Ready(batch.as_mut().poll(cx))).await {
+                Poll::Ready(written) => Ok(written),
+                Poll::Pending => timeout(deadline, batch).await,
+            };
+            match written {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return End::Gone,
                 // A sink never reports a slow client, it only stays pending.
