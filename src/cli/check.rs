@@ -9,7 +9,9 @@ use tokenwire::{
 
 use super::{ConfigArgs, Failure, print};
 
-/// Reads the configuration as `serve` would, and shows what it comes to. Exit code 1 when it is wrong.
+/// Check the configuration and show what it comes to
+///
+/// Reads it as `serve` would: file, environment, defaults. Exit code 1 when it is wrong.
 #[derive(clap::Args)]
 pub(super) struct CheckArgs {
     #[command(flatten)]

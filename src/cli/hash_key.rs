@@ -9,8 +9,10 @@ use super::{Failure, print};
 /// More than this is not a key.
 const MAX_KEY_BYTES: u64 = 4096;
 
-/// Makes a random key, or hashes one that is piped in. The section for the configuration goes to
-/// stdout, a new key to stderr: it is shown this once, and only its hash is kept.
+/// Make a client's key, or hash one read from stdin
+///
+/// The section for the configuration goes to stdout. A new key goes to stderr: it is shown this
+/// once, and only its hash is kept.
 #[derive(clap::Args)]
 pub(super) struct HashKeyArgs {
     /// Who will use the key: owns its generations, and limits count against it

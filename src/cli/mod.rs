@@ -28,15 +28,12 @@ struct Cli {
     serve: serve::ServeArgs,
 }
 
+// Their help is that of their arguments: the first paragraph in the list, all of it with `--help`.
 #[derive(Subcommand)]
 enum Command {
-    /// Serve (the default)
     Serve(serve::ServeArgs),
-    /// Talk to a model from the terminal
     Chat(chat::ChatArgs),
-    /// Check the configuration and show what it comes to
     Check(check::CheckArgs),
-    /// Make a client's key, or hash one read from stdin
     HashKey(hash_key::HashKeyArgs),
 }
 

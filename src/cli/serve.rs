@@ -10,7 +10,10 @@ use tokenwire::{
 
 use super::{ConfigArgs, Failure, check, log, print, runtime, signals::Signals};
 
-/// Serves the demo model and every provider whose key is there, until Ctrl-C.
+/// Serve (the default): the demo model, and every provider whose key is there
+///
+/// Runs until Ctrl-C. Then nothing new is started, clients are told to reconnect elsewhere, and
+/// running generations may end; a second Ctrl-C stops at once.
 #[derive(clap::Args)]
 pub(super) struct ServeArgs {
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]

@@ -42,6 +42,8 @@ use self::{
 };
 use super::{ConfigArgs, Failure, log, runtime, signals::Signals};
 
+/// Talk to a model from the terminal
+///
 /// Talks to a running server, or starts one inside when none is running. With a prompt as an
 /// argument or from a pipe it answers that and ends; the answer goes to stdout, all else to stderr.
 ///
