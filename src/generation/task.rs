@@ -55,17 +55,19 @@ pub(super) async fn run(hub: Arc<Hub>, generation: Arc<Generation>, writer: Writ
         model: order.model.clone(),
         provider: order.provider.name().to_owned(),
     }));
-    // Tokens wake the turns; the watching half needs no look then.
-    let watch = pin!(watch(&generation, &deadlines));
-    let end = tokio::select! {
-        biased;
-        // First, so that what was cancelled before it began contacts no provider.
-        end = Apart::new(watch) => end,
-        // A provider or a hook that panics must not leave a generation without an end.
-        end = AssertUnwindSafe(task.turns(order)).catch_unwind() => end.unwrap_or_else(|_| {
-            tracing::error!(id = %generation.id, "a provider or hook panicked");
-            Err(ErrorInfo::new(ErrorCode::Internal, "the provider's code panicked"))
-        }).unwrap_or_else(End::Failed),
+    let end = {
+        // Tokens wake the turns; the watching half needs no look then.
+        let watch = pin!(watch(&generation, &deadlines));
+        tokio::select! {
+            biased;
+            // First, so that what was cancelled before it began contacts no provider.
+            end = Apart::new(watch) => end,
+            // A provider or a hook that panics must not leave a generation without an end.
+            end = AssertUnwindSafe(task.turns(order)).catch_unwind() => end.unwrap_or_else(|_| {
+                tracing::error!(id = %generation.id, "a provider or hook panicked");
+                Err(ErrorInfo::new(ErrorCode::Internal, "the provider's code panicked"))
+            }).unwrap_or_else(End::Failed),
+        }
     };
     task.seal(end, accumulate);
     // Who is reading reads to the end: what is kept of the log afterwards is for those who come later.
