@@ -9,7 +9,7 @@ use support::{Client, TestServer, key, start};
 
 async fn server() -> TestServer {
     TestServer::with(|config| {
-        config.auth.keys = vec![key("ann", "ann-key"), key("ann", "ann-too"), key("bob", "bob-key")]
+        config.auth.keys = vec![key("ann", "key-of-ann-000001"), key("ann", "key-of-ann-000002"), key("bob", "key-of-bob-000001")]
     })
     .await
 }
@@ -27,7 +27,7 @@ async fn answer(client: &mut Client, mut frame: Value, id: &str) -> Value {
 #[tokio::test]
 async fn another_principals_generation_looks_like_one_that_does_not_exist() {
     let mut server = server().await;
-    let mut ann = server.client_with_key("ann-key").await;
+    let mut ann = server.client_with_key("key-of-ann-000001").await;
     ann.started("running").await;
     let mut call = server.upstream.call().await;
     ann.started("waiting").await;
@@ -40,7 +40,7 @@ async fn another_principals_generation_looks_like_one_that_does_not_exist() {
     server.upstream.call().await.finish().await;
     ann.end_of("ended").await;
 
-    let mut bob = server.client_with_key("bob-key").await;
+    let mut bob = server.client_with_key("key-of-bob-000001").await;
     for frame in [
         json!({"type": "attach", "after": 0}),
         json!({"type": "attach", "after": 1, "epoch": epoch}),
@@ -77,10 +77,10 @@ async fn another_principals_generation_looks_like_one_that_does_not_exist() {
 #[tokio::test]
 async fn two_principals_may_use_the_same_name() {
     let mut server = server().await;
-    let mut ann = server.client_with_key("ann-key").await;
+    let mut ann = server.client_with_key("key-of-ann-000001").await;
     let of_ann = ann.started("g1").await;
     let mut anns = server.upstream.call().await;
-    let mut bob = server.client_with_key("bob-key").await;
+    let mut bob = server.client_with_key("key-of-bob-000001").await;
     let of_bob = bob.started("g1").await;
     let mut bobs = server.upstream.call().await;
     assert_ne!(of_ann["epoch"], of_bob["epoch"]);
@@ -98,10 +98,10 @@ async fn two_principals_may_use_the_same_name() {
 #[tokio::test]
 async fn a_cancel_before_the_start_counts_for_its_own_principal_only() {
     let mut server = server().await;
-    let mut bob = server.client_with_key("bob-key").await;
+    let mut bob = server.client_with_key("key-of-bob-000001").await;
     bob.cancel("g1").await;
     bob.nothing_comes().await;
-    let mut ann = server.client_with_key("ann-key").await;
+    let mut ann = server.client_with_key("key-of-ann-000001").await;
     ann.started("g1").await;
     server.upstream.call().await.finish().await;
     assert_eq!(ann.end_of("g1").await["type"], "finished");
@@ -110,10 +110,10 @@ async fn a_cancel_before_the_start_counts_for_its_own_principal_only() {
 #[tokio::test]
 async fn keys_of_one_principal_share_its_generations() {
     let mut server = server().await;
-    let mut ann = server.client_with_key("ann-key").await;
+    let mut ann = server.client_with_key("key-of-ann-000001").await;
     ann.started("g1").await;
     let mut call = server.upstream.call().await;
-    let mut too = server.client_with_key("ann-too").await;
+    let mut too = server.client_with_key("key-of-ann-000002").await;
     too.attach("g1", 0).await;
     too.expect("started").await;
     too.cancel("g1").await;
@@ -124,13 +124,13 @@ async fn keys_of_one_principal_share_its_generations() {
 #[tokio::test]
 async fn no_frame_holds_a_key() {
     let mut server = server().await;
-    let mut ann = server.client_with_key("ann-key").await;
+    let mut ann = server.client_with_key("key-of-ann-000001").await;
     ann.send(start("g1")).await;
     let body = r#"{"error":{"message":"Incorrect API key provided: upstream-key"}}"#;
     server.upstream.call().await.status(401, &[("content-type", "application/json")], body).await;
     let end = ann.end_of("g1").await;
     for frame in [&ann.hello, &end] {
-        for secret in ["ann-key", "upstream-key"] {
+        for secret in ["key-of-ann-000001", "upstream-key"] {
             assert!(!frame.to_string().contains(secret), "{frame}");
         }
     }

@@ -125,13 +125,7 @@ impl ServerBuilder {
     pub async fn bind(self) -> Result<Server, ServerError> {
         let Self { config, mut providers, hooks } = self;
         let auth = Authenticator::new(&config.auth).map_err(ServerError::Config)?;
-        if auth.is_open() && !config.listen.ip().is_loopback() && !config.insecure_no_auth {
-            return Err(ServerError::Config(format!(
-                "listen = \"{}\" is reachable from other machines, and `auth.keys` is empty: add a key \
-                 (`tokenwire hash-key` makes one), or set `insecure_no_auth = true` if that is what you want",
-                config.listen
-            )));
-        }
+        config.validate().map_err(|error| ServerError::Config(error.to_string()))?;
         for provider in provider::configured(&config).map_err(ServerError::Config)? {
             if !providers.iter().any(|own| own.name() == provider.name()) {
                 providers.push(provider);
