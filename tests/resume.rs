@@ -392,7 +392,7 @@ async fn detached_from_it_is_cancelled_too() {
 async fn somebody_attached_in_time_keeps_it_going() {
     let mut server = TestServer::start().await;
     let mut client = server.client().await;
-    client.send(with(start("g1"), json!({"on_disconnect": {"cancel_after_ms": 400}}))).await;
+    client.send(with(start("g1"), json!({"on_disconnect": {"cancel_after_ms": 2000}}))).await;
     let mut call = server.upstream.call().await;
     client.until("started").await;
     drop(client);
@@ -400,7 +400,7 @@ async fn somebody_attached_in_time_keeps_it_going() {
     client.attach("g1", 1).await;
     client.nothing_comes().await;
     // Longer than the grace period: the clock has stopped. This one wait is what is tested.
-    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
     call.text("Still here").await;
     client.until_text("g1", "Still here").await;
     call.finish().await;

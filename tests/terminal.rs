@@ -192,7 +192,7 @@ async fn the_connect_timeout() {
 async fn the_first_token_timeout() {
     let mut server = TestServer::start().await;
     let mut client = server.client().await;
-    client.send(with(start("g1"), json!({"timeouts": {"first_token_ms": 100}}))).await;
+    client.send(with(start("g1"), json!({"timeouts": {"first_token_ms": 1000}}))).await;
     let mut call = server.upstream.call().await;
     call.respond_sse().await;
     let end = the_end(&mut client, "g1").await;
@@ -217,12 +217,12 @@ async fn the_idle_timeout() {
 async fn the_timeout_of_the_whole_generation() {
     let mut server = TestServer::start().await;
     let mut client = server.client().await;
-    client.send(with(start("g1"), json!({"timeouts": {"total_ms": 150}}))).await;
+    client.send(with(start("g1"), json!({"timeouts": {"total_ms": 1500}}))).await;
     let mut call = server.upstream.call().await;
     call.text("Once").await;
     let end = the_end(&mut client, "g1").await;
     assert_eq!((&end["type"], &end["error"]["code"]), (&json!("failed"), &json!("generation_timeout")));
-    assert!(end["timing"]["total_ms"].as_u64().unwrap() >= 150, "{end}");
+    assert!(end["timing"]["total_ms"].as_u64().unwrap() >= 1500, "{end}");
     call.closed().await;
 }
 

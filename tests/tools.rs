@@ -171,13 +171,13 @@ async fn results_that_do_not_come_in_time() {
 async fn waiting_for_tools_does_not_count_in_the_total() {
     let mut server = TestServer::start().await;
     let mut client = server.client().await;
-    client.send(with(with_tool("g1"), json!({"timeouts": {"total_ms": 500}}))).await;
+    client.send(with(with_tool("g1"), json!({"timeouts": {"total_ms": 1500}}))).await;
     let mut call = server.upstream.call().await;
     call.tool_call(0, "call_1", "look", "{}").await;
     finish_with_calls(call).await;
     client.until("tool_wait").await;
     // Longer than the total allows: the clock has stopped. This one wait is what is tested.
-    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1800)).await;
     client.send(result("call_1", "slow")).await;
     server.upstream.call().await.finish().await;
     assert_eq!(client.end_of("g1").await["type"], "finished");
