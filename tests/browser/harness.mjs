@@ -33,6 +33,8 @@ export async function startServer(env = {}) {
     });
     child.on("exit", (code) => reject(new Error(`the server ended with ${code}: ${said}`)));
   });
+  // Whatever goes wrong, the test does not leave it behind.
+  process.on("exit", () => child.kill("SIGKILL"));
   const stop = async () => {
     if (child.exitCode === null && child.signalCode === null) {
       child.kill("SIGKILL");

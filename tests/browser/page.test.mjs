@@ -45,8 +45,10 @@ for (const width of [320, 375]) {
 
     // A keyboard takes half of the page.
     await page.setViewportSize({ width, height: 360 });
-    const { y, height } = await page.locator("#composer").boundingBox();
-    assert.ok(y > 0 && y + height <= 360);
+    await until(page, () => {
+      const { top, bottom } = document.querySelector("#composer").getBoundingClientRect();
+      return top > 0 && bottom <= 360;
+    });
     page.check();
   });
 }

@@ -72,7 +72,7 @@ test("stop works while the model is silent", async () => {
 });
 
 test("a tool call is shown, answered on the page, and used", async () => {
-  const page = await openPage(browser, server.url);
+  const page = await openPage(browser, server.url, { options: { tokens_per_second: 300 } });
   await page.click("#examples button >> text=Tool call");
   await page.waitForSelector(".call:nth-of-type(2) form:not([hidden])");
   assert.deepEqual(await page.locator(".call pre:not(.result)").allInnerTexts(), ['{\n  "city": "Oslo"\n}', '{\n  "city": "Lima"\n}']);
@@ -93,7 +93,7 @@ test("a tool call is shown, answered on the page, and used", async () => {
 });
 
 test("reasoning is shown while it lasts, then folds away", async () => {
-  const page = await openPage(browser, server.url);
+  const page = await openPage(browser, server.url, { options: { tokens_per_second: 150 } });
   await page.click("#examples button >> text=Reasoning");
   await page.waitForSelector(".reasoning[open] .prose p");
   await page.waitForSelector(".reasoning:not([open])");
@@ -137,7 +137,7 @@ test("every frame is in the inspector, which filters, pauses and expands", async
   await ended(page);
   const types = async () => {
     await page.waitForTimeout(50);
-    return page.locator("#frames .type").allInnerTexts();
+    return page.locator("#frames .type").allTextContents();
   };
   const seen = await types();
   assert.deepEqual(seen.slice(0, 3), ["hello", "start", "started"]);

@@ -1,92 +1,90 @@
 // One answer on the page: its parts as they grow, its end, and what it took.
 
-import { Markdown } from "./markdown.js";
-import { h, icon, perFrame, seconds } from "./dom.js";
 import { tokensPerSecond } from "./conversation.js";
+import { h, icon, json, perFrame, seconds } from "./dom.js";
+import { Markdown } from "./markdown.js";
 
-const SOURCES = { provider: "counted by the provider", partial: "partly estimated", estimated: "estimated" };
 const ENDS = { finished: "Finished", cancelled: "Stopped", failed: "Failed", lost: "Interrupted" };
-const REASONS = {
-  length: "the length limit was reached", tool_calls: "a tool was called", content_filter: "a filter stopped it",
-  refusal: "the model refused", pause: "the model paused", other: "the model stopped",
-};
+const SOURCES = { provider: "counted by the provider", partial: "partly estimated", estimated: "estimated" };
 
 export class AnswerView {
   #parts = [];
   #body = h("div", { class: "parts" });
-  #notice = h("div", { class: "notice" });
+  #end = h("div", { role: "status" });
   #stats = h("p", { class: "stats" });
-  #tools = h("div", { class: "actions" });
+  #buttons = h("div", { class: "actions" });
   #shown = "";
 
-  /** `actions`: `retry(answer)`, `resolve(answer, call, content, isError)`, `link(answer)`, `rendered()`. */
+  /** `actions`: `retry(answer)`, `resolve(answer, call, content, isError)`, `suggest(call)`, `link(answer)`, `rendered()`. */
   constructor(answer, actions) {
     this.answer = answer;
     this.actions = actions;
+    this.model = h("p", { class: "who" });
     this.root = h("article", { class: "answer", "data-id": answer.key, "aria-label": "Answer" },
-      h("p", { class: "who" }, h("span", { class: "mark" }), answer.model ?? answer.key),
-      this.#body, this.#notice, h("footer", null, this.#stats, this.#tools));
+      this.model, this.#body, this.#end, h("footer", null, this.#stats, this.#buttons));
     this.update = perFrame(() => this.render());
     this.render();
   }
 
   render() {
     const { answer } = this;
-    const running = answer.state === "running";
-    answer.parts.forEach((part, i) => {
-      const view = (this.#parts[i] ??= this.#add(part));
-      view(part, running && i === answer.parts.length - 1);
+    const { parts, state } = answer;
+    const running = state === "running";
+    parts.forEach((part, i) => {
+      if (!this.#parts[i]) {
+        const [node, show] = PARTS[part.kind](this);
+        this.#body.append(node);
+        this.#parts[i] = show;
+      }
+      this.#parts[i](part, running && i === parts.length - 1);
     });
+    this.model.textContent = answer.model ?? answer.key;
     this.root.classList.toggle("running", running);
-    this.root.classList.toggle("silent", running && !answer.parts.length);
+    this.root.classList.toggle("silent", running && !parts.length);
     this.root.setAttribute("aria-busy", running);
-    this.#stats.replaceChildren(...this.#numbers().map((text) => h("span", null, text)));
-    if (this.#shown !== answer.state) this.#end();
+    this.#stats.replaceChildren(...this.#numbers().filter(Boolean).map((text) => h("span", null, text)));
+    if (this.#shown !== state) this.#showEnd();
+    this.#shown = state;
     this.actions.rendered();
-  }
-
-  #add(part) {
-    const [node, view] = PARTS[part.kind](this);
-    this.#body.append(node);
-    return view;
   }
 
   #numbers() {
     const { state, usage, timing, firstAt, sentAt, after } = this.answer;
     const pace = tokensPerSecond(this.answer);
     const first = firstAt && sentAt ? firstAt - sentAt : timing?.first_token_ms;
-    const reasoning = usage?.reasoning_tokens ? ` (${usage.reasoning_tokens} reasoning)` : "";
-    const cached = usage?.cached_tokens ? ` (${usage.cached_tokens} cached)` : "";
+    const of = (count, name) => (count ? ` (${count} ${name})` : "");
     return [
-      state !== "running" && ENDS[state],
-      usage ? `${usage.input_tokens}${cached} in, ${usage.output_tokens}${reasoning} out, ${SOURCES[usage.source]}` : after > 1 && `${after - 1} events`,
+      ENDS[state],
+      usage
+        ? `${usage.input_tokens}${of(usage.cached_tokens, "cached")} in, ${usage.output_tokens}${of(usage.reasoning_tokens, "reasoning")} out, ${SOURCES[usage.source]}`
+        : after > 1 && `${after - 1} events`,
       first != null && `first token ${seconds(first)}`,
       pace && `${pace.toFixed(pace < 100 ? 1 : 0)} tokens/s`,
       timing && `${seconds(timing.total_ms)} in all`,
-    ].filter(Boolean);
+    ];
   }
 
-  #end() {
+  #showEnd() {
     const { answer, actions } = this;
     const { state, reason, error, by } = answer;
-    this.#shown = state;
-    const retry = (label) => h("button", { type: "button", class: "retry", click: () => actions.retry(answer) }, icon("retry"), label);
-    const say = (kind, ...content) => this.#notice.replaceChildren(h("div", { class: kind, role: "status" }, ...content));
-    if (state === "failed") {
-      say("alert", h("div", null, h("strong", null, error.code), h("p", null, error.message)), retry("Try again"));
-    } else if (state === "lost") {
-      const why = error.code === "gap" ? "The server no longer has the part that follows here." : "The server does not know this answer, or no longer keeps it.";
-      say("alert", h("div", null, h("strong", null, error.code), h("p", null, `${why} What had arrived is kept.`)), retry("Ask again"));
+    const isBad = state === "failed" || state === "lost";
+    const button = (name, label, click, more) => h("button", { type: "button", class: "quiet", title: label, "aria-label": label, click, ...more }, icon(name));
+    const retry = () => actions.retry(answer);
+    let end = "";
+    if (isBad) {
+      const message = state === "failed" ? error.message : "The server no longer has the rest of this answer. What had arrived is kept.";
+      end = h("div", { class: "alert" }, h("div", null, h("strong", null, error.code), h("p", null, message)),
+        h("button", { type: "button", click: retry }, icon("retry"), "Try again"));
     } else if (state === "cancelled" && by !== "client") {
-      say("info", by === "disconnect" ? "Stopped: nobody was here for a while." : "Stopped by the server.");
-    } else if (state === "finished" && REASONS[reason] && reason !== "refusal") {
-      say("info", `Ended because ${REASONS[reason]}.`);
+      end = h("p", { class: "info" }, by === "disconnect" ? "Stopped: nobody was here for a while." : "Stopped by the server.");
+    } else if (state === "finished" && reason !== "stop") {
+      end = h("p", { class: "info" }, `Ended early: ${reason.replace("_", " ")}.`);
     }
-    this.#tools.replaceChildren(
-      h("button", { type: "button", class: "quiet", "data-copy": "answer", "aria-label": "Copy answer", title: "Copy answer" }, icon("copy")),
-      h("button", { type: "button", class: "quiet", "aria-label": "Copy link", title: "Copy a link that shows this answer live in another tab", click: () => actions.link(answer) }, icon("link")),
-      state !== "running" && state !== "failed" && state !== "lost" &&
-        h("button", { type: "button", class: "quiet", "aria-label": "Ask again", title: "Ask again", click: () => actions.retry(answer) }, icon("retry")) || "");
+    this.#end.replaceChildren(end);
+    this.#buttons.replaceChildren(
+      button("copy", "Copy answer", null, { "data-copy": "answer" }),
+      button("link", "Copy a link that shows this answer in another tab", () => actions.link(answer)),
+      isBad ? "" : button("retry", "Ask again", retry));
   }
 }
 
@@ -97,10 +95,9 @@ const PARTS = {
 
   reasoning() {
     const [body, grow] = prose("prose");
-    const label = h("span", null, "Thinking");
-    const root = h("details", { class: "reasoning", open: true }, h("summary", null, icon("thought"), label), body);
+    const label = h("span");
+    const root = h("details", { class: "reasoning", open: true }, h("summary", { click: () => (touched = true) }, icon("thought"), label), body);
     let touched = false;
-    root.firstChild.addEventListener("click", () => (touched = true));
     return [root, (part, open) => {
       if (!touched && root.open !== open) root.open = open;
       label.textContent = open ? "Thinking" : "Reasoning";
@@ -110,37 +107,39 @@ const PARTS = {
 
   retry() {
     const root = h("p", { class: "retrying" });
-    return [root, ({ attempt, provider, code, delay }) => {
-      root.textContent = `${code}: attempt ${attempt} at ${provider}${delay ? ` after ${seconds(delay)}` : ""}`;
-    }];
+    return [root, ({ attempt, provider, code, delay }) =>
+      (root.textContent = `${code}: attempt ${attempt} at ${provider}${delay ? ` after ${seconds(delay)}` : ""}`)];
   },
 
   call({ answer, actions }) {
-    const name = h("code", null);
+    const name = h("code");
     const state = h("span", { class: "state" });
     const args = h("pre", { tabindex: "0", "aria-label": "Arguments" });
-    const result = h("pre", { class: "result", tabindex: "0", "aria-label": "Result", hidden: true });
+    const result = h("pre", { class: "result", tabindex: "0", "aria-label": "Result" });
     const field = h("textarea", { rows: 2, spellcheck: "false", "aria-label": "Result of the tool" });
     let part;
-    const send = (isError) => () => actions.resolve(answer, part, field.value, isError);
-    const form = h("form", { hidden: true, submit: (event) => (event.preventDefault(), send(false)()) }, field,
+    const send = (isError) => (event) => {
+      event.preventDefault();
+      actions.resolve(answer, part, field.value, isError);
+    };
+    const form = h("form", { submit: send(false) }, field,
       h("div", null, h("button", { class: "primary" }, "Send result"), h("button", { type: "button", click: send(true) }, "Send as error")));
     const root = h("section", { class: "call", "aria-label": "Tool call" }, h("header", null, icon("tool"), name, state), args, form, result);
     return [root, (now) => {
       part = now;
-      name.textContent = part.name;
-      const pretty = part.whole ? part.pretty ??= format(part.text) : part.text;
-      if (args.textContent !== pretty) args.textContent = pretty;
       const answered = part.result != null;
-      const waits = part.waits && !part.sent;
-      if (form.hidden && waits && !field.value) field.value = actions.suggest(part);
-      form.hidden = !waits;
+      name.textContent = part.name;
+      write(args, part.whole ? pretty(part.text) : part.text);
+      write(result, answered ? pretty(part.result) : "");
       result.hidden = !answered;
-      result.classList.toggle("bad", !!part.isError);
-      if (answered && !result.textContent) result.textContent = format(part.result);
-      const going = answer.state === "running" ? "writing arguments" : "not answered";
-      root.dataset.state = answered ? (part.isError ? "error" : "done") : part.waits ? "waiting" : "";
-      state.textContent = answered ? (part.isError ? "answered with an error" : "answered") : part.sent && part.waits ? "sending" : part.waits ? "waits for a result" : going;
+      form.hidden = !part.waits || !!part.sent;
+      if (!form.hidden) field.value ||= actions.suggest(part);
+      const [kind, text] = answered
+        ? part.isError ? ["error", "answered with an error"] : ["done", "answered"]
+        : part.waits ? ["waiting", part.sent ? "sending" : "waits for a result"]
+        : ["", answer.state === "running" ? "writing arguments" : "not answered"];
+      root.dataset.state = kind;
+      state.textContent = text;
     }];
   },
 };
@@ -156,10 +155,12 @@ function prose(name) {
   }];
 }
 
-function format(text) {
-  try {
-    return JSON.stringify(JSON.parse(text), null, 2);
-  } catch {
-    return text;
-  }
+const pretty = (text) => {
+  const value = json(text);
+  return value === undefined ? text : JSON.stringify(value, null, 2);
+};
+
+/** Leaves a node alone that shows this already, so that a selection in it stays. */
+function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
 }

@@ -2,18 +2,13 @@
 
 import { AnswerView } from "./answer.js";
 import { Conversation, apply, randomId } from "./conversation.js";
+import { $, h, json, store } from "./dom.js";
 import { Inspector } from "./inspector.js";
 import { Wire } from "./wire.js";
-import { $, h, icon, json, store } from "./dom.js";
 
-const TOOLS = [{
-  type: "function",
-  function: {
-    name: "get_weather",
-    description: "The weather in a city, now.",
-    parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
-  },
-}];
+const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
+const TOOLS = [{ type: "function", function: { name: "get_weather", description: "The weather in a city, now.", parameters } }];
+// Title, what it shows, message, model, whether tools are offered.
 const EXAMPLES = [
   ["Markdown", "Headings, a list, a table and code, as they are written", "Show me what you can do.", "demo/markdown"],
   ["Reasoning", "The model thinks first; fold it away", "Think about it first: why is an answer a log?", "demo/reasoning"],
@@ -24,24 +19,30 @@ const EXAMPLES = [
 ];
 
 const log = $("#log");
-const thread = $("#thread");
 const input = $("#input");
 const picker = $("#model");
 const form = $("#settings form");
 const inspector = new Inspector($("#inspector"));
 const views = new Map();
-let settings = { tools: false, toolsJson: JSON.stringify(TOOLS, null, 2), ...store.get("tokenwire.settings") };
+let settings = { toolsJson: JSON.stringify(TOOLS, null, 2), ...store.get("tokenwire.settings") };
 let conversation = new Conversation();
+let connection = {};
+// Whether the page follows the answer.
 let stick = true;
+
+function keep(changes) {
+  Object.assign(settings, changes);
+  store.set("tokenwire.settings", settings);
+}
 
 // --- The socket ---
 
-const getKey = () => store.get("tokenwire.key", sessionStorage) ?? store.get("tokenwire.key") ?? "";
+const getKey = () => store.get("tokenwire.key", "sessionStorage") ?? store.get("tokenwire.key") ?? "";
 
 const wire = new Wire({
-  url: () => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/stream`,
+  url: () => `${location.origin.replace("http", "ws")}/v1/stream`,
   protocols: () => ["tokenwire.v1", ...(getKey() ? [`tokenwire.bearer.${getKey()}`] : [])],
-  isDenied: async () => [401, 403].includes((await fetchModels())?.status),
+  isDenied: async () => (await fetchModels()) === 401,
   onFrame: (direction, text, frame) => inspector.add(direction, text, frame),
   onState: showConnection,
   onError: (frame) => toast(frame.message),
@@ -49,91 +50,68 @@ const wire = new Wire({
     const answer = conversation.find(frame.id);
     if (!answer) return;
     apply(answer, frame);
-    if (answer.state === "lost") for (const entry of conversation.merge()) renew(entry);
-    views.get(answer.key)?.update();
-    if (answer.state !== "running") {
-      announce({ finished: "The answer is complete.", cancelled: "The answer was stopped." }[answer.state] ?? `The answer failed: ${answer.error.message}`);
-      save.now();
-      showRunning();
-    } else if (frame.type === "tool_wait") {
-      announce("The model waits for the result of a tool.");
-    }
-    save();
+    if (answer.state === "lost") conversation.merge().forEach(renew);
+    views.get(answer.key).update();
+    if (frame.type === "tool_wait") announce("The model waits for the result of a tool.");
+    if (answer.state === "running") return save();
+    announce({ finished: "The answer is complete.", cancelled: "The answer was stopped." }[answer.state] ?? `The answer failed: ${answer.error.message}`);
+    save.now();
+    showRunning();
   },
 });
 
-/** Saves soon, at most twice a second. */
-const save = Object.assign(() => (save.timer ??= setTimeout(save.now, 500)), {
-  now() {
-    clearTimeout(save.timer);
-    save.timer = undefined;
-    conversation.save();
-  },
-});
+/** Saves the conversation soon, at most twice a second. */
+const save = () => (save.timer ??= setTimeout(save.now, 500));
+save.now = () => {
+  clearTimeout(save.timer);
+  save.timer = undefined;
+  conversation.save();
+};
 
-function resume(answer) {
-  if (answer.state !== "running") return;
-  answer.liveFrom = Date.now() + 300;
-  if (answer.start) wire.start(answer.start);
-  else wire.attach(answer.key, answer.after, answer.epoch);
-}
-
-let connection = {};
 function showConnection(state) {
   connection = state;
-  const seconds = Math.max(0, Math.ceil((state.until - Date.now()) / 1000));
+  const wait = Math.ceil((state.until - Date.now()) / 1000);
   const away = navigator.onLine ? "Reconnecting" : "Offline";
-  const labels = { connecting: "Connecting", open: "Connected", denied: "Key needed", closed: "Disconnected", waiting: seconds > 1 ? `${away}, ${seconds} s` : away };
+  const labels = { connecting: "Connecting", open: "Connected", denied: "Key needed", closed: "Disconnected", waiting: wait > 1 ? `${away}, ${wait} s` : away };
   const button = $("#connection");
   button.dataset.state = state.name;
-  $("span:last-child", button).textContent = labels[state.name];
-  button.title = { waiting: "Connect now", closed: state.reason || `Closed with code ${state.code}`, denied: "Enter a key" }[state.name] ?? "";
+  button.title = state.reason ?? (state.name === "waiting" ? "Connect now" : "");
+  button.lastChild.textContent = labels[state.name];
   $("#keybar").hidden = state.name !== "denied";
-  if (state.name === "open" && !picker.options.length) fetchModels();
+  if (state.name === "open" && !picker.length) fetchModels();
 }
 setInterval(() => connection.name === "waiting" && showConnection(connection), 500);
-$("#connection").onclick = () => (connection.name === "denied" ? openSettings("key") : wire.connect());
-
-async function fetchModels() {
-  let response;
-  try {
-    response = await fetch("/v1/models", { headers: getKey() ? { authorization: `Bearer ${getKey()}` } : {} });
-    if (response.ok) showModels((await response.json()).data.map(({ id }) => String(id)));
-  } catch {}
-  return response;
-}
+$("#connection").onclick = () => wire.connect();
 
 // --- Models ---
 
-const OTHER = "\u0000other";
+const OTHER = "Other model …";
+
+/** Fills the picker. Returns the HTTP status, or undefined without a network. */
+async function fetchModels() {
+  try {
+    const response = await fetch("/v1/models", { headers: getKey() ? { authorization: `Bearer ${getKey()}` } : {} });
+    if (response.ok) showModels((await response.json()).data.map(({ id }) => id));
+    return response.status;
+  } catch {}
+}
 
 function showModels(ids) {
-  const groups = Map.groupBy ? Map.groupBy(ids, (id) => id.split("/")[0]) : new Map([["Models", ids]]);
-  const chosen = settings.model ?? ids[0];
-  if (chosen && !ids.includes(chosen)) groups.set("Other", [chosen]);
-  picker.replaceChildren(
-    ...[...groups].map(([label, group]) => h("optgroup", { label }, group.map((id) => h("option", { value: id }, id)))),
-    h("option", { value: OTHER }, "Other model …"));
-  picker.value = chosen ?? OTHER;
+  const chosen = settings.model || ids[0];
+  picker.replaceChildren(...[...new Set([...ids, chosen, OTHER])].map((id) => h("option", { value: id }, id)));
+  picker.value = chosen;
 }
 
-const models = () => [...picker.options].map(({ value }) => value);
+const models = () => [...picker.options].map(({ value }) => value).filter((id) => id !== OTHER);
 
 function chooseModel(id) {
-  settings.model = id;
-  keepSettings();
-  if (!models().includes(id)) showModels(models().filter((value) => value !== OTHER));
-  picker.value = id;
+  keep({ model: id });
+  showModels(models());
 }
-
 picker.onchange = () => {
   if (picker.value !== OTHER) return chooseModel(picker.value);
-  picker.value = settings.model ?? picker.options[0].value;
-  $("#other").showModal();
-};
-$("#other").onclose = ({ target }) => {
-  const id = $("input", target).value.trim();
-  if (target.returnValue === "use" && id) chooseModel(id);
+  chooseModel(settings.model);
+  openSettings("model");
 };
 
 // --- The conversation ---
@@ -145,16 +123,22 @@ function open(next) {
   conversation = next;
   views.clear();
   show();
-  for (const entry of conversation.visible()) resume(entry);
+  conversation.visible().forEach(resume);
+}
+
+function resume({ key, state, start, after, epoch }) {
+  if (state !== "running") return;
+  Object.assign(conversation.find(key), { liveFrom: Date.now() + 300, pace: undefined });
+  if (start) wire.start(start);
+  else wire.attach(key, after, epoch);
 }
 
 /** Puts every visible entry on the page, in order. */
 function show() {
   const entries = conversation.visible();
-  thread.replaceChildren(...entries.map((entry) => {
-    if (!views.has(entry.key)) views.set(entry.key, entry.role === "user" ? question(entry) : new AnswerView(entry, actions));
-    return views.get(entry.key).root;
-  }));
+  const view = (entry) => (entry.role === "user" ? { root: h("div", { class: "question" }, h("p", null, entry.text)) } : new AnswerView(entry, actions));
+  for (const entry of entries) if (!views.has(entry.key)) views.set(entry.key, view(entry));
+  $("#thread").replaceChildren(...entries.map(({ key }) => views.get(key).root));
   $("#empty").hidden = entries.length > 0;
   const last = entries.findLast(({ role }) => role !== "user");
   history.replaceState(null, "", last ? `#g=${last.key}` : location.pathname);
@@ -162,9 +146,7 @@ function show() {
   scroll();
 }
 
-const question = ({ text }) => ({ root: h("div", { class: "question" }, h("p", null, text)) });
-
-/** An entry that another tab has added or changed. */
+/** Shows an entry that another tab has added or changed. */
 function renew(entry) {
   views.delete(entry.key);
   show();
@@ -179,16 +161,15 @@ function ask(text) {
 
 function start() {
   const id = randomId();
-  const { system, effort, maxTokens, keep, tools, toolsJson, extra } = settings;
-  const model = picker.value || settings.model || "demo/markdown";
-  const messages = [...(system ? [{ role: "system", content: system }] : []), ...conversation.messagesBefore()];
+  const { system, effort, away, tools, toolsJson, extra } = settings;
+  const model = settings.model || picker.value || "demo/markdown";
   const frame = {
-    type: "start", id, model, messages,
+    type: "start", id, model,
+    messages: [...(system ? [{ role: "system", content: system }] : []), ...conversation.messages()],
     ...(tools && { tools: json(toolsJson) }),
     ...(effort && { reasoning_effort: effort }),
-    ...(maxTokens && { max_tokens: Number(maxTokens) }),
-    ...(keep && { on_disconnect: "continue" }),
-    ...json(extra || "{}"),
+    ...(away && { on_disconnect: "continue" }),
+    ...json(extra),
   };
   conversation.add({ key: id, role: "assistant", model, state: "running", parts: [], after: 0, sentAt: Date.now(), start: frame });
   wire.start(frame);
@@ -207,77 +188,68 @@ const actions = {
   },
   resolve(answer, call, content, isError) {
     call.sent = true;
-    wire.ask({ type: "tool_result", id: answer.key, call_id: call.call_id, content, ...(isError && { is_error: true }) });
+    wire.ask({ type: "tool_result", id: answer.key, call_id: call.call_id, content, is_error: isError });
     views.get(answer.key).update();
   },
   suggest({ name, text }) {
-    const { city } = json(text) ?? {};
-    return JSON.stringify(name === "get_weather" ? { city, temperature: 8 + (String(city).length * 7) % 20, sky: "light rain" } : { ok: true });
+    const city = String(json(text)?.city);
+    return JSON.stringify(name === "get_weather" ? { city, temperature: (city.charCodeAt(0) * 7) % 30, sky: "light rain" } : { ok: true });
   },
-  link: ({ key }) => copy(`${location.origin}${location.pathname}#g=${key}`, "Link copied. It shows this answer live in another tab."),
+  link: ({ key }) => copy(`${location.origin}/#g=${key}`, "Link copied. It shows this answer, live, in another tab."),
 };
 
 function stop() {
-  const answer = running();
-  if (answer) wire.ask({ type: "cancel", id: answer.key });
+  const id = running()?.key;
+  if (id) wire.ask({ type: "cancel", id });
 }
 
 function showRunning() {
-  const busy = !!running();
-  $("#send").hidden = busy;
-  $("#stop").hidden = !busy;
+  $("#send").hidden = !!running();
+  $("#stop").hidden = !running();
 }
-
-addEventListener("storage", ({ key }) => {
-  if (key === conversation.storageKey) for (const entry of conversation.merge()) renew(entry);
-});
-addEventListener("pagehide", save.now);
-document.addEventListener("visibilitychange", () => document.hidden && save.now());
 
 function openLink() {
   const id = new URLSearchParams(location.hash.slice(1)).get("g");
   if (id && conversation.find(id)) return;
   const found = Conversation.load(id);
-  // An answer of another browser: only its name is known, and the server has the rest.
-  if (id && !found.entries.length) found.add({ key: id, role: "assistant", state: "running", parts: [], after: 0 });
+  // An answer of another browser: the server has all of it.
+  if (id && !found.find(id)) found.add({ key: id, role: "assistant", state: "running", parts: [], after: 0 });
   open(found);
 }
 addEventListener("hashchange", openLink);
+addEventListener("storage", ({ key }) => key === conversation.storageKey && conversation.merge().forEach(renew));
+addEventListener("pagehide", save.now);
+document.addEventListener("visibilitychange", () => document.hidden && save.now());
 
 // --- The page ---
 
 function scroll() {
   log.scrollTop = log.scrollHeight;
 }
-log.addEventListener("scroll", () => {
+log.onscroll = () => {
   stick = log.scrollHeight - log.scrollTop - log.clientHeight < 48;
   $("#latest").hidden = stick;
-}, { passive: true });
-$("#latest").onclick = () => ((stick = true), scroll());
+};
+$("#latest").onclick = scroll;
 
 function announce(text) {
   $("#announce").textContent = text;
 }
 
-let toastTimer;
 function toast(text) {
   $("#toast").textContent = text;
-  clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => ($("#toast").textContent = ""), 4000);
+  clearTimeout(toast.timer);
+  if (text) toast.timer = setTimeout(toast, 4000, "");
 }
 
-async function copy(text, done = "Copied.") {
-  try {
-    await navigator.clipboard.writeText(text);
-    toast(done);
-  } catch {
-    toast("The browser does not allow copying here.");
-  }
+function copy(text, done = "Copied.") {
+  const failed = () => toast("The browser does not allow copying here.");
+  navigator.clipboard ? navigator.clipboard.writeText(text).then(() => toast(done), failed) : failed();
 }
 document.addEventListener("click", ({ target }) => {
   const button = target.closest("[data-copy]");
+  if (button?.dataset.copy === "code") return copy($("code", button.closest(".code")).textContent);
   if (!button) return;
-  if (button.dataset.copy === "code") return copy($("code", button.closest(".code")).textContent);
   const { parts } = conversation.find(button.closest(".answer").dataset.id);
   copy(parts.filter(({ kind }) => kind === "text" || kind === "refusal").map(({ text }) => text).join("\n\n"));
 });
@@ -287,33 +259,29 @@ $("#composer").onsubmit = (event) => {
   if (running()) return;
   ask(input.value);
   input.value = "";
-  grow();
+  input.oninput();
 };
-$("#stop").onclick = stop;
+input.oninput = () => {
+  input.style.height = "auto";
+  input.style.height = `${input.scrollHeight}px`;
+};
 input.onkeydown = (event) => {
   const isPhone = matchMedia("(pointer: coarse)").matches;
-  if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !isPhone) {
-    event.preventDefault();
-    $("#composer").requestSubmit();
-  }
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || isPhone) return;
+  event.preventDefault();
+  $("#composer").requestSubmit();
 };
-addEventListener("keydown", (event) => event.key === "Escape" && !$("dialog[open]") && stop());
+$("#stop").onclick = stop;
+addEventListener("keydown", ({ key }) => key === "Escape" && !$("dialog[open]") && stop());
 
-function grow() {
-  input.style.height = "auto";
-  input.style.height = `${Math.min(input.scrollHeight, 200)}px`;
-}
-input.oninput = grow;
-
-$("#examples").append(...EXAMPLES.map(([title, note, text, model, tools]) =>
-  h("button", {
-    type: "button",
-    click() {
-      if (models().includes(model)) chooseModel(model);
-      if (tools) setTools(true);
-      ask(text);
-    },
-  }, h("strong", null, title), h("span", null, note))));
+$("#examples").append(...EXAMPLES.map(([title, note, text, model, tools]) => {
+  const click = () => {
+    if (models().includes(model)) chooseModel(model);
+    if (tools) offerTools(true);
+    ask(text);
+  };
+  return h("button", { type: "button", click }, h("strong", null, title), h("span", null, note));
+}));
 
 $("#new").onclick = () => {
   save.now();
@@ -321,86 +289,68 @@ $("#new").onclick = () => {
   input.focus();
 };
 
-function setTools(on) {
-  settings.tools = on;
-  $("#tools").setAttribute("aria-pressed", on);
-  keepSettings();
+function offerTools(tools) {
+  keep({ tools });
+  $("#tools").setAttribute("aria-pressed", !!tools);
 }
-$("#tools").onclick = () => setTools(!settings.tools);
+$("#tools").onclick = () => offerTools(!settings.tools);
 
-function showInspector(on) {
+function inspect(on) {
   $("#inspector").hidden = !on;
   $("#inspect").setAttribute("aria-pressed", on);
   document.body.classList.toggle("inspecting", on);
   if (on) inspector.refresh();
 }
-const isWide = matchMedia("(min-width: 1100px)");
-$("#inspect").onclick = () => {
-  const on = $("#inspector").hidden;
-  showInspector(on);
-  if (isWide.matches) keepSettings({ inspector: on });
+const isWide = matchMedia("(min-width: 1100px)").matches;
+$("#inspect").onclick = $("#inspector .close").onclick = () => {
+  inspect($("#inspector").hidden);
+  if (isWide) keep({ noInspector: $("#inspector").hidden });
 };
-$("#inspector .close").onclick = () => $("#inspect").click();
 
 $("#theme").onclick = () => {
-  const isDark = getComputedStyle(document.documentElement).colorScheme === "dark" ||
-    (!settings.theme && matchMedia("(prefers-color-scheme: dark)").matches);
-  keepSettings({ theme: isDark ? "light" : "dark" });
-  showTheme();
+  const now = settings.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  keep({ theme: now === "dark" ? "light" : "dark" });
+  document.documentElement.dataset.theme = settings.theme;
 };
-function showTheme() {
-  if (settings.theme) document.documentElement.dataset.theme = settings.theme;
-}
-
-// --- Settings ---
-
-function keepSettings(more) {
-  settings = { ...settings, ...more };
-  store.set("tokenwire.settings", settings);
-}
 
 function openSettings(focus) {
+  const values = { ...settings, key: getKey(), remember: store.get("tokenwire.key") };
   for (const field of form.elements) {
-    if (field.type === "checkbox") field.checked = !!settings[field.name];
-    else if (field.name) field.value = settings[field.name] ?? "";
+    if (field.type === "checkbox") field.checked = !!values[field.name];
+    else if (field.name) field.value = values[field.name] ?? "";
   }
-  form.elements.key.value = getKey();
-  form.elements.remember.checked = store.get("tokenwire.key") !== undefined;
   $("#settings").showModal();
-  if (focus) form.elements[focus].focus();
+  form.elements[focus]?.focus();
 }
 $("#configure").onclick = () => openSettings();
 $("#keybar button").onclick = () => openSettings("key");
 
 form.oninput = () => {
-  const bad = (text, fits) => (text.trim() && !fits(json(text)) ? "This is not JSON of that shape." : "");
-  form.elements.toolsJson.setCustomValidity(bad(form.elements.toolsJson.value, Array.isArray));
-  form.elements.extra.setCustomValidity(bad(form.elements.extra.value, (value) => value && typeof value === "object" && !Array.isArray(value)));
+  for (const field of [form.elements.toolsJson, form.elements.extra]) {
+    field.setCustomValidity(typeof json(field.value || "{}") === "object" ? "" : "This is not JSON.");
+  }
 };
 $("#settings").onclose = ({ target }) => {
   if (target.returnValue !== "save") return;
-  const { key, remember, ...rest } = Object.fromEntries(new FormData(form));
-  const was = getKey();
-  store.set("tokenwire.key", (!remember && key) || undefined, sessionStorage);
+  const { key, remember, away, ...rest } = Object.fromEntries(new FormData(form));
+  const isNew = key !== getKey();
+  store.set("tokenwire.key", remember ? undefined : key || undefined, "sessionStorage");
   store.set("tokenwire.key", (remember && key) || undefined);
-  keepSettings({ keep: false, ...rest });
-  if (!rest.toolsJson.trim()) keepSettings({ toolsJson: JSON.stringify(TOOLS, null, 2) });
-  if (key !== was || connection.name === "denied") {
-    fetchModels();
-    wire.connect(true);
-  }
+  keep({ ...rest, away: !!away, toolsJson: rest.toolsJson || JSON.stringify(TOOLS, null, 2) });
+  showModels(models());
+  if (isNew) fetchModels().then(() => wire.connect(true));
 };
 
-// The keyboard of a phone covers the page; the page then ends above it.
+// The keyboard of a phone covers the page: the page then ends above it.
 function fit() {
   document.documentElement.style.setProperty("--height", `${visualViewport.height}px`);
   if (stick) scroll();
 }
-visualViewport?.addEventListener("resize", fit);
+visualViewport.onresize = fit;
 
-showTheme();
-setTools(settings.tools);
-showInspector(isWide.matches && settings.inspector !== false);
+if (settings.theme) document.documentElement.dataset.theme = settings.theme;
+offerTools(settings.tools);
+inspect(isWide && !settings.noInspector);
 fit();
 openLink();
 fetchModels();

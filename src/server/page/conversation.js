@@ -1,17 +1,17 @@
 // A conversation, as it is kept: plain data in localStorage, shared by the tabs of this browser.
 //
 // An entry is a question `{ key, role: "user", text, at }` or an answer, whose key is its
-// generation's id. Entries are only added and answers only grow, so two tabs merge without a conflict.
+// generation's id. Entries are only added and answers only grow, so two tabs merge without conflict.
 
 import { store } from "./dom.js";
 
 const PREFIX = "tokenwire.conversation.";
 const KEPT = 10;
 
-/** A random name of `length` letters and digits. */
-export function randomId(length = 10) {
+/** A random name of ten letters and digits. */
+export function randomId() {
   const letters = "abcdefghijkmnpqrstuvwxyz23456789";
-  return Array.from(crypto.getRandomValues(new Uint8Array(length)), (byte) => letters[byte % 32]).join("");
+  return Array.from(crypto.getRandomValues(new Uint8Array(10)), (byte) => letters[byte % 32]).join("");
 }
 
 export class Conversation {
@@ -20,15 +20,11 @@ export class Conversation {
     this.entries = entries;
   }
 
-  /** The one with the answer `key`, or the last one, or a new one. */
+  /** The one with the answer `key`, else the last one, else a new one. */
   static load(key) {
-    const ids = saved().map(({ id }) => id);
+    const all = saved().map((id) => new Conversation(id, stored(id)));
     const last = store.get("tokenwire.last");
-    for (const id of key ? ids : [last]) {
-      const entries = store.get(PREFIX + id);
-      if (Array.isArray(entries) && (!key || entries.some((entry) => entry.key === key))) return new Conversation(id, entries);
-    }
-    return new Conversation();
+    return all.find((one) => (key ? one.find(key) : one.id === last)) ?? new Conversation();
   }
 
   get storageKey() {
@@ -45,72 +41,59 @@ export class Conversation {
 
   add(entry) {
     this.entries.push({ at: Date.now(), ...entry });
-    return this.entries.at(-1);
   }
 
   /** Takes over what another tab has saved. Returns the entries that are new or changed here. */
   merge() {
-    const changed = [];
-    for (const theirs of this.#stored()) {
+    const changed = stored(this.id).filter((theirs) => {
       const ours = this.find(theirs.key);
-      if (!ours) changed.push(theirs) && this.entries.push(theirs);
-      else if (theirs.hidden && !ours.hidden) changed.push(Object.assign(ours, { hidden: true }));
-      else if (ours.state === "lost" && isFurther(theirs, ours)) changed.push(Object.assign(ours, theirs));
-    }
+      if (!ours) this.entries.push(theirs);
+      else if (theirs.hidden && !ours.hidden) ours.hidden = true;
+      else if (ours.state === "lost" && isFurther(theirs, ours)) Object.assign(ours, theirs);
+      else return false;
+      return true;
+    });
     this.entries.sort((a, b) => a.at - b.at);
-    return changed;
+    return changed.map(({ key }) => this.find(key));
   }
 
-  /** Saves it, where another tab is not further already. When the storage is full, older conversations make room. */
+  /** Saves it, except where another tab is further. When the storage is full, older conversations make room. */
   save() {
     if (!this.entries.length) return;
-    const stored = new Map(this.#stored().map((entry) => [entry.key, entry]));
+    const theirs = new Map(stored(this.id).map((entry) => [entry.key, entry]));
     const entries = this.entries.map((ours) => {
-      const theirs = stored.get(ours.key);
-      stored.delete(ours.key);
-      return theirs && isFurther(theirs, ours) ? { ...theirs, hidden: ours.hidden } : ours;
+      const other = theirs.get(ours.key);
+      theirs.delete(ours.key);
+      return other && isFurther(other, ours) ? { ...other, hidden: ours.hidden } : ours;
     });
-    entries.push(...stored.values());
-    const isNew = store.get("tokenwire.last") !== this.id;
-    if (isNew) store.set("tokenwire.last", this.id);
-    const others = () => saved().filter(({ id }) => id !== this.id);
-    if (isNew) for (const { id } of others().slice(0, 1 - KEPT)) store.set(PREFIX + id);
-    if (store.set(this.storageKey, entries)) return;
-    for (const { id } of others()) store.set(PREFIX + id);
-    store.set(this.storageKey, entries);
-  }
-
-  #stored() {
-    const entries = store.get(this.storageKey);
-    return Array.isArray(entries) ? entries : [];
-  }
-
-  /** The messages before an entry, as a model reads them: what was said, and calls that have a result. */
-  messagesBefore(key) {
-    const messages = [];
-    for (const entry of this.visible()) {
-      if (entry.key === key) break;
-      if (entry.role === "user") messages.push({ role: "user", content: entry.text });
-      else messages.push(...turns(entry.parts));
+    entries.push(...theirs.values());
+    const others = saved().filter((id) => id !== this.id);
+    if (store.get("tokenwire.last") !== this.id) {
+      store.set("tokenwire.last", this.id);
+      for (const id of others.splice(0, others.length - KEPT + 1)) store.set(PREFIX + id);
     }
-    return messages;
+    while (!store.set(this.storageKey, entries) && others.length) store.set(PREFIX + others.shift());
+  }
+
+  /** What was said so far, as a model reads it; tool calls only with their result. */
+  messages() {
+    return this.visible().flatMap(({ role, text, parts }) => (role === "user" ? [{ role, content: text }] : turns(parts)));
   }
 }
 
-function isFurther(a, b) {
-  return a.after > b.after || (a.state !== "running" && a.state !== "lost" && (b.state === "running" || b.state === "lost"));
+function stored(id) {
+  const entries = store.get(PREFIX + id);
+  return Array.isArray(entries) ? entries : [];
 }
 
-/** Every saved conversation, the oldest first. */
+/** The ids of every saved conversation, the oldest first. */
 function saved() {
-  let keys = [];
-  try {
-    keys = Object.keys(localStorage).filter((key) => key.startsWith(PREFIX));
-  } catch {}
-  return keys
-    .map((key) => ({ id: key.slice(PREFIX.length), at: store.get(key)?.at?.(-1)?.at ?? 0 }))
-    .sort((a, b) => a.at - b.at);
+  const at = (id) => stored(id).at(-1)?.at ?? 0;
+  return store.keys().filter((key) => key.startsWith(PREFIX)).map((key) => key.slice(PREFIX.length)).sort((a, b) => at(a) - at(b));
 }
+
+const isOpen = ({ state }) => state === "running" || state === "lost";
+const isFurther = (a, b) => a.after > b.after || (!isOpen(a) && isOpen(b));
 
 function turns(parts) {
   const messages = [];
@@ -124,12 +107,12 @@ function turns(parts) {
     content = "";
     calls = [];
   };
-  for (const part of parts) {
-    if (part.kind === "text" || part.kind === "refusal") {
+  for (const { kind, text, ...call } of parts) {
+    if (kind === "text" || kind === "refusal") {
       if (calls.length) flush();
-      content += part.text;
-    } else if (part.kind === "call" && part.result != null) {
-      calls.push(part);
+      content += text;
+    } else if (kind === "call" && call.result != null) {
+      calls.push({ text, ...call });
     }
   }
   flush();
@@ -139,10 +122,15 @@ function turns(parts) {
 /** Puts an event into an answer. */
 export function apply(answer, frame) {
   const { parts } = answer;
-  const part = (kind, found, fresh) => parts.findLast?.(found) ?? (parts.push({ kind, text: "", ...fresh }), parts.at(-1));
-  const call = () => part("call", ({ call_id }) => call_id === frame.call_id, { call_id: frame.call_id, name: frame.name });
-  const now = Date.now();
-  if (frame.delta) measure(answer, frame, now);
+  const call = () => {
+    const { call_id, name } = frame;
+    return parts.find((part) => part.call_id === call_id) ?? (parts.push({ kind: "call", text: "", call_id, name }), parts.at(-1));
+  };
+  const end = (state, { usage, timing, reason, by, error }) => {
+    Object.assign(answer, { state, usage, timing, reason, by, error, start: undefined });
+    for (const part of parts) part.waits = false;
+  };
+  if (frame.delta) measure(answer, frame.seq);
   if (frame.seq) answer.after = frame.seq;
   switch (frame.type) {
     case "started":
@@ -150,12 +138,10 @@ export function apply(answer, frame) {
       break;
     case "text":
     case "reasoning":
-    case "refusal": {
-      const last = parts.at(-1);
-      if (last?.kind === frame.type) last.text += frame.delta;
-      else parts.push({ kind: frame.type, text: frame.delta });
+    case "refusal":
+      if (parts.at(-1)?.kind !== frame.type) parts.push({ kind: frame.type, text: "" });
+      parts.at(-1).text += frame.delta;
       break;
-    }
     case "tool_call_delta":
       call().text += frame.delta;
       break;
@@ -163,11 +149,13 @@ export function apply(answer, frame) {
       Object.assign(call(), { text: frame.invalid ? frame.arguments : JSON.stringify(frame.arguments), whole: true });
       break;
     case "tool_wait":
-      for (const waiting of parts) if (frame.call_ids.includes(waiting.call_id)) waiting.waits = true;
+      answer.pace = undefined;
+      for (const part of parts) if (frame.call_ids.includes(part.call_id)) part.waits = true;
       break;
     case "tool_result": {
-      const content = typeof frame.content === "string" ? frame.content : frame.content.map(({ text }) => text ?? "").join("");
-      Object.assign(call(), { result: content, isError: frame.is_error, waits: false });
+      const { content, is_error } = frame;
+      const result = typeof content === "string" ? content : content.map(({ text }) => text ?? "").join("");
+      Object.assign(call(), { result, isError: is_error, waits: false });
       break;
     }
     case "retry":
@@ -176,30 +164,24 @@ export function apply(answer, frame) {
     case "finished":
     case "cancelled":
     case "failed":
-      Object.assign(answer, { state: frame.type, usage: frame.usage, timing: frame.timing, reason: frame.reason, by: frame.by, error: frame.error });
+      end(frame.type, frame);
       break;
-    case "error": {
-      const lost = ["gap", "generation_not_found"].includes(frame.code);
-      const { code, message, retryable } = frame;
-      Object.assign(answer, { state: lost ? "lost" : "failed", error: { code, message, retryable }, start: undefined });
-    }
+    case "error":
+      end(["gap", "generation_not_found"].includes(frame.code) ? "lost" : "failed", { error: { code: frame.code, message: frame.message } });
   }
-  if (answer.state !== "running") for (const one of parts) one.waits = false;
 }
 
-/** Pace, as it is seen here: only deltas that follow another within a second, and nothing that is only caught up on. */
-function measure(answer, { seq }, now) {
+/** The pace as it is seen here, from the first delta that is not only caught up on. */
+function measure(answer, seq) {
+  const now = Date.now();
   answer.firstAt ??= now;
-  if (now - answer.deltaAt < 1000 && now > (answer.liveFrom ?? 0)) {
-    answer.paceTokens = (answer.paceTokens ?? 0) + seq - answer.after;
-    answer.paceMs = (answer.paceMs ?? 0) + now - answer.deltaAt;
-  }
-  answer.deltaAt = now;
+  if (now > (answer.liveFrom ?? 0)) answer.pace ??= { seq, from: now };
+  if (answer.pace) answer.pace.to = now;
 }
 
 /** Tokens per second, or undefined. */
-export function tokensPerSecond({ usage, timing, parts, paceTokens, paceMs }) {
+export function tokensPerSecond({ usage, timing, parts, pace, after }) {
   const ms = timing?.total_ms - timing?.first_token_ms;
   if (usage && ms > 100 && !parts.some(({ kind }) => kind === "call")) return (usage.output_tokens / ms) * 1000;
-  return paceMs > 250 ? (paceTokens / paceMs) * 1000 : undefined;
+  return pace?.to - pace?.from > 250 ? ((after - pace.seq) / (pace.to - pace.from)) * 1000 : undefined;
 }

@@ -1,16 +1,16 @@
 // One connection to a Tokenwire server that outlives its sockets.
 //
 // It remembers what it watches: for each generation the last `seq` and the epoch, the `start`
-// that nobody has answered yet, and what was asked since and not yet confirmed. A new socket
-// sends all of that again. Every one of these frames may safely arrive twice.
+// that is not answered yet, and what was asked since and is not confirmed. A new socket sends
+// all of that again. Every one of these frames may safely arrive twice.
 
 const FIRST_DELAY_MS = 300;
 const LONGEST_DELAY_MS = 15_000;
-const PONG_WITHIN_MS = 5_000;
 const OPEN_WITHIN_MS = 10_000;
-const TERMINAL = new Set(["finished", "cancelled", "failed"]);
+const PONG_WITHIN_MS = 5_000;
+const TERMINAL = ["finished", "cancelled", "failed"];
 // Codes after which the same connection would end the same way.
-const FINAL = (code) => [1002, 1003, 1007, 1008, 1009, 1010].includes(code) || code >= 4500;
+const isFinal = (code) => [1002, 1003, 1007, 1008, 1009, 1010].includes(code) || code >= 4500;
 
 export class Wire {
   #socket = null;
@@ -24,29 +24,26 @@ export class Wire {
   #pingedAt = 0;
 
   /**
-   * `url()` and `protocols()` are asked for each socket. `onEvent(frame)` gets what concerns a generation, once and in order;
-   * `onError(frame)` other errors; `onState(state)` gets `{ name, ... }` with the name connecting, open, waiting, denied or
-   * closed; `onFrame(direction, text, frame)` sees everything; `isDenied()` says whether the server wants another key.
+   * `url()` and `protocols()` are asked for each socket. `onEvent(frame)` gets what concerns a watched generation, once and in
+   * order; `onError(frame)` other errors; `onFrame(direction, text, frame)` everything. `onState({ name })` tells connecting,
+   * open, waiting (`until`), denied or closed (`reason`). `isDenied()` finds out whether the server wants another key.
    */
   constructor(options) {
     Object.assign(this, options);
     setInterval(() => this.#checkHealth(), 1000);
     const wake = () => document.visibilityState === "visible" && this.#wake();
     document.addEventListener("visibilitychange", wake);
-    addEventListener("online", wake);
-    addEventListener("pageshow", wake);
+    for (const event of ["online", "offline", "pageshow"]) addEventListener(event, wake);
   }
 
-  /** Runs a generation. Sent again until the server has answered. */
+  /** Runs a generation. */
   start(frame) {
-    this.#watched.set(frame.id, { start: frame, after: 0, epoch: undefined, unconfirmed: [] });
-    this.#send(frame);
+    this.#watch(frame.id, { start: frame, after: 0 });
   }
 
   /** Reads a generation's log after a position. */
   attach(id, after, epoch) {
-    this.#watched.set(id, { start: null, after, epoch, unconfirmed: [] });
-    this.#send({ type: "attach", id, after, ...(epoch && { epoch }) });
+    this.#watch(id, { after, epoch });
   }
 
   /** Stops reading it. */
@@ -54,18 +51,18 @@ export class Wire {
     if (this.#watched.delete(id)) this.#send({ type: "detach", id });
   }
 
-  /** Sends a frame about a watched generation, again on every new socket until it is confirmed. */
+  /** Sends a frame about a watched generation, on every new socket again until it is confirmed. */
   ask(frame) {
     this.#watched.get(frame.id)?.unconfirmed.push(frame);
     this.#send(frame);
   }
 
-  /** Opens a socket now; with `fresh` another one, for a changed key. */
-  connect(fresh = false) {
+  /** Opens a socket now, if there is none; with `anew` another one. */
+  connect(anew = false) {
     clearTimeout(this.#timer);
-    if (this.#socket && !fresh) return;
+    if (this.#socket && !anew) return;
     this.#drop();
-    this.onState({ name: "connecting", attempts: this.#attempts });
+    this.onState({ name: "connecting" });
     let socket;
     try {
       socket = new WebSocket(this.url(), this.protocols());
@@ -78,32 +75,39 @@ export class Wire {
     const live = (handler) => (event) => socket === this.#socket && handler(event);
     socket.onopen = live(() => {
       opened = true;
-      this.#attempts = 0;
-      this.#heardAt = this.#sentAt = Date.now();
-      this.#pingedAt = 0;
+      this.#attempts = this.#pingedAt = 0;
+      this.#heardAt = Date.now();
       this.onState({ name: "open" });
-      for (const [id, { start, after, epoch, unconfirmed }] of this.#watched) {
-        this.#send(start ?? { type: "attach", id, after, ...(epoch && { epoch }) });
-        for (const frame of unconfirmed) this.#send(frame);
-      }
+      for (const id of this.#watched.keys()) this.#resume(id);
     });
     socket.onmessage = live(({ data }) => this.#hear(data));
     socket.onclose = live(async ({ code, reason }) => {
       this.#socket = null;
-      if (code === 4500) return this.onState({ name: "denied" });
-      if (FINAL(code)) return this.onState({ name: "closed", code, reason });
-      // A browser does not say why an upgrade was refused, so another route is asked.
-      if (!opened && (await this.isDenied())) return this.#socket ?? this.onState({ name: "denied" });
-      if (!this.#socket) this.#wait();
+      // A browser does not tell why an upgrade was refused, so another route is asked.
+      const denied = code === 4500 || (!opened && (await this.isDenied()));
+      if (this.#socket) return;
+      if (denied) this.onState({ name: "denied" });
+      else if (isFinal(code)) this.onState({ name: "closed", reason: reason || `Closed with code ${code}.` });
+      else this.#wait();
     });
   }
 
+  #watch(id, watched) {
+    this.#watched.set(id, { unconfirmed: [], ...watched });
+    this.#resume(id);
+  }
+
+  #resume(id) {
+    const { start, after, epoch, unconfirmed } = this.#watched.get(id);
+    this.#send(start ?? { type: "attach", id, after, epoch });
+    for (const frame of unconfirmed) this.#send(frame);
+  }
+
   #wait() {
-    const ceiling = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#attempts++);
-    const delay = this.#delay ?? ceiling * (0.5 + Math.random() / 2);
+    const most = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#attempts++);
+    const delay = this.#delay ?? most * (0.5 + Math.random() / 2);
     this.#delay = null;
     this.onState({ name: "waiting", until: Date.now() + delay });
-    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.connect(), delay);
   }
 
@@ -124,39 +128,31 @@ export class Wire {
   #hear(text) {
     this.#heardAt = Date.now();
     this.#pingedAt = 0;
-    let frame;
-    try {
-      frame = JSON.parse(text);
-    } catch {
-      return;
-    }
+    const frame = JSON.parse(text);
     this.onFrame("in", text, frame);
     if (frame.type === "hello") this.#heartbeatMs = (frame.heartbeat_seconds || 25) * 1000;
-    else if (frame.type === "going_away") this.#delay = frame.reconnect_in_ms ?? null;
+    else if (frame.type === "going_away") this.#delay = frame.reconnect_in_ms;
     else if (frame.type === "error") this.#refused(frame);
-    else if (frame.seq > 0) this.#event(frame);
+    else if (frame.seq) this.#event(frame);
   }
 
   #event(frame) {
     const watched = this.#watched.get(frame.id);
     if (!watched || frame.seq <= watched.after) return;
     watched.after = frame.seq;
-    watched.start = null;
+    watched.start = undefined;
     if (frame.type === "started") watched.epoch = frame.epoch;
-    if (frame.type === "tool_result") {
-      watched.unconfirmed = watched.unconfirmed.filter(({ call_id }) => call_id !== frame.call_id);
-    }
-    if (TERMINAL.has(frame.type)) this.#watched.delete(frame.id);
+    if (frame.type === "tool_result") watched.unconfirmed = watched.unconfirmed.filter(({ call_id }) => call_id !== frame.call_id);
+    if (TERMINAL.includes(frame.type)) this.#watched.delete(frame.id);
     this.onEvent(frame);
   }
 
   #refused(frame) {
     const watched = this.#watched.get(frame.id);
-    if (!watched) return this.onError(frame);
-    if (["call_not_found", "already_resolved", "generation_ended"].includes(frame.code)) {
+    if (watched && ["call_not_found", "already_resolved", "generation_ended"].includes(frame.code)) {
       // Somebody else was faster; the event that says so is on its way.
       watched.unconfirmed = watched.unconfirmed.filter(({ type }) => type !== "tool_result");
-    } else if (watched.start || ["gap", "generation_not_found"].includes(frame.code)) {
+    } else if (watched && (watched.start || ["gap", "generation_not_found"].includes(frame.code))) {
       this.#watched.delete(frame.id);
       this.onEvent(frame);
     } else {
@@ -170,25 +166,24 @@ export class Wire {
     if (!this.#socket) return;
     const now = Date.now();
     const open = this.#socket.readyState === WebSocket.OPEN;
+    const quiet = this.#sentAt > this.#heardAt ? 2000 : this.#heartbeatMs;
     if (open ? this.#pingedAt && now - this.#pingedAt > PONG_WITHIN_MS : now - this.#sentAt > OPEN_WITHIN_MS) {
       this.#drop();
       this.#wait();
-    } else if (open && !this.#pingedAt && now - this.#heardAt > (this.#sentAt > this.#heardAt ? 2000 : this.#heartbeatMs)) {
+    } else if (open && now - this.#heardAt > quiet) {
       this.#ping();
     }
   }
 
   #ping() {
+    if (this.#pingedAt) return;
     this.#pingedAt = Date.now();
     this.#send({ type: "ping" });
   }
 
-  // The network is back, or the page is looked at again: do not wait for a timer to notice.
+  // The network is back or gone, or the page is looked at again: no timer should have to notice.
   #wake() {
-    if (!this.#socket) {
-      if (this.#timer) this.connect();
-    } else if (this.#socket.readyState === WebSocket.OPEN && !this.#pingedAt) {
-      this.#ping();
-    }
+    if (!this.#socket && this.#timer) this.connect();
+    else if (this.#socket?.readyState === WebSocket.OPEN) this.#ping();
   }
 }
