@@ -9,7 +9,8 @@ use support::{Client, TestServer, key, start};
 
 async fn server() -> TestServer {
     TestServer::with(|config| {
-        config.auth.keys = vec![key("ann", "key-of-ann-000001"), key("ann", "key-of-ann-000002"), key("bob", "key-of-bob-000001")]
+        config.auth.keys =
+            vec![key("ann", "key-of-ann-000001"), key("ann", "key-of-ann-000002"), key("bob", "key-of-bob-000001")]
     })
     .await
 }
