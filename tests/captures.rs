@@ -7,14 +7,14 @@
 //!   the wire format in `api`. Recordings of wire formats that do not exist yet are skipped.
 //! - `NAME.http.json` is an error before any stream: `{status, body}`.
 //!
-//! A line is printed for each file that differs, and a scorecard at the end
-//! (`cargo test --test captures -- --nocapture` shows it in any case).
+//! A line is printed for each file that differs, and a scorecard at the end.
 #![allow(clippy::unwrap_used)]
 
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
     fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -40,6 +40,7 @@ fn recorded_answers_decode_exactly() {
         Some(folder) => PathBuf::from(folder),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures"),
     };
+    report("");
     let mut files = Vec::new();
     walk(&folder, &mut files);
     files.sort();
@@ -65,16 +66,25 @@ fn recorded_answers_decode_exactly() {
         score.files += 1;
         if !differences.is_empty() {
             score.differing += 1;
-            println!("DIFFERS {}: {}", file.strip_prefix(&folder).unwrap_or(file).display(), differences.join("; "));
+            report(&format!(
+                "DIFFERS {}: {}",
+                file.strip_prefix(&folder).unwrap_or(file).display(),
+                differences.join("; ")
+            ));
         }
     }
     for (format, score) in &scores {
-        println!("{format}: {score}");
+        report(&format!("{format}: {score}"));
     }
     let checked: usize = scores.values().map(|score| score.files).sum();
     let differing: usize = scores.values().map(|score| score.differing).sum();
     assert!(checked > 0, "no recording of a known wire format below {}", folder.display());
     assert_eq!(differing, 0, "{differing} of {checked} recordings differ");
+}
+
+/// Prints a line past the test harness, which would show it only when the test fails.
+fn report(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 #[derive(Default)]
