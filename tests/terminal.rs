@@ -393,3 +393,19 @@ async fn a_shutdown_lets_a_generation_end() {
     assert_eq!(u16::from(client.closed().await.code), 4001);
     server.stopped().await;
 }
+
+#[tokio::test]
+async fn a_shutdown_cancels_what_does_not_end() {
+    let mut server = TestServer::with(|config| config.limits.drain_seconds = 0).await;
+    let mut client = server.client().await;
+    client.started("g1").await;
+    let mut call = server.upstream.call().await;
+    call.text("Hi").await;
+    client.expect("text").await;
+    server.shut_down();
+    let end = client.end_of("g1").await;
+    assert_eq!((&end["type"], &end["by"]), (&json!("cancelled"), &json!("server")));
+    assert_eq!(u16::from(client.closed().await.code), 4001);
+    call.closed().await;
+    server.stopped().await;
+}

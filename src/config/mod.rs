@@ -175,6 +175,8 @@ pub struct LimitsConfig {
     pub heartbeat_seconds: u32,
     /// Seconds that one write to a client may take before its connection is closed with 4002. Default 10.
     pub write_timeout_seconds: u32,
+    /// Seconds that running generations have to end when the server shuts down; then they are cancelled. Default 10.
+    pub drain_seconds: u32,
 }
 
 impl Default for LimitsConfig {
@@ -189,6 +191,7 @@ impl Default for LimitsConfig {
             max_turns: 50,
             heartbeat_seconds: 25,
             write_timeout_seconds: 10,
+            drain_seconds: 10,
         }
     }
 }
@@ -233,7 +236,7 @@ impl Default for TimeoutsConfig {
 pub struct RetentionConfig {
     /// Seconds after the end. Default 300.
     pub seconds: u64,
-    /// Bytes kept of one ended log; its oldest events go first. Default 4 MiB.
+    /// Bytes kept of one ended log; its oldest events go first. Default 16 MiB, all of it.
     pub log_bytes: u64,
     /// Bytes of all ended logs together; the oldest generations go first. Default 256 MiB.
     pub total_bytes: u64,
@@ -241,7 +244,7 @@ pub struct RetentionConfig {
 
 impl Default for RetentionConfig {
     fn default() -> Self {
-        Self { seconds: 300, log_bytes: 4 << 20, total_bytes: 256 << 20 }
+        Self { seconds: 300, log_bytes: 16 << 20, total_bytes: 256 << 20 }
     }
 }
 

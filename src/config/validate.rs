@@ -30,6 +30,7 @@ pub(super) const RANGES: &[(&str, u64, u64)] = &[
     ("limits.max_turns", 1, 10_000),
     ("limits.heartbeat_seconds", 1, 3600),
     ("limits.write_timeout_seconds", 1, 600),
+    ("limits.drain_seconds", 0, 3600),
     ("timeouts.connect_ms", 1, DAY_MS),
     ("timeouts.first_token_ms", 1, DAY_MS),
     ("timeouts.idle_ms", 1, DAY_MS),

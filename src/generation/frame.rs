@@ -9,36 +9,57 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::log::Part;
 
+const SEQ: &str = r#"","seq":"#;
+const DELTA: &str = r#","delta":""#;
+const END: &str = r#""}"#;
+/// As many as the largest `u64` has.
+const MAX_DIGITS: usize = 20;
+
 /// The frame of joined deltas of one part; `seq` is the last one that they cover.
 pub fn deltas(id: &GenerationId, seq: u64, part: &Part, text: &str) -> Utf8Bytes {
-    let mut frame = String::with_capacity(64 + id.as_str().len() + text.len());
-    frame.push_str(match part {
+    let mut digits = [0; MAX_DIGITS];
+    let seq = decimal(seq, &mut digits);
+    let head = match part {
         Part::Text => r#"{"type":"text","id":""#,
         Part::Reasoning => r#"{"type":"reasoning","id":""#,
         Part::Refusal => r#"{"type":"refusal","id":""#,
         Part::Arguments { .. } => r#"{"type":"tool_call_delta","id":""#,
-    });
+    };
+    // Exactly as long as a frame without escapes is: then its one allocation is the shared one, too.
+    let length = head.len() + id.as_str().len() + SEQ.len() + seq.len() + DELTA.len() + text.len() + END.len();
+    let mut frame = String::with_capacity(length);
+    frame.push_str(head);
     frame.push_str(id.as_str());
-    frame.push_str(r#"","seq":"#);
-    push_number(&mut frame, seq);
+    frame.push_str(SEQ);
+    frame.push_str(seq);
     if let Part::Arguments { index, call_id, name } = part {
         frame.push_str(r#","index":"#);
-        push_number(&mut frame, u64::from(*index));
+        let mut digits = [0; MAX_DIGITS];
+        frame.push_str(decimal(u64::from(*index), &mut digits));
         frame.push_str(r#","call_id":""#);
         push_escaped(&mut frame, call_id);
         frame.push_str(r#"","name":""#);
         push_escaped(&mut frame, name);
         frame.push('"');
     }
-    frame.push_str(r#","delta":""#);
+    frame.push_str(DELTA);
     push_escaped(&mut frame, text);
-    frame.push_str("\"}");
+    frame.push_str(END);
     frame.into()
 }
 
-fn push_number(frame: &mut String, number: u64) {
-    // Writing to a string cannot fail.
-    let _ = write!(frame, "{number}");
+/// A number in decimal, without the machinery of formatting: it is in every frame.
+fn decimal(mut number: u64, digits: &mut [u8; MAX_DIGITS]) -> &str {
+    let mut at = MAX_DIGITS;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            // Digits are ASCII.
+            return str::from_utf8(&digits[at..]).unwrap_or_default();
+        }
+    }
 }
 
 /// Escapes as JSON demands: `"`, `\` and the control characters; everything else as it stands.

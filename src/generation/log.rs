@@ -354,7 +354,7 @@ impl Reader {
 
     /// The next native frame, and whether it is the terminal event's.
     pub fn next_frame(&mut self) -> Next<(Utf8Bytes, bool)> {
-        self.step(|id, latest, after, segment| match segment {
+        self.step(|id, Shared { latest, is_used: is_shared }, after, segment| match segment {
             Segment::Event { seq, frame, event } => (*seq, (frame.clone(), event.is_terminal())),
             Segment::Run(run) => {
                 let seq = run.last();
@@ -364,7 +364,9 @@ impl Reader {
                     return (seq, (latest.frame.clone(), false));
                 }
                 let frame = frame::deltas(id, seq, &run.part, run.after(after));
-                *latest = Some(Latest { after, seq, frame: frame.clone() });
+                if is_shared {
+                    *latest = Some(Latest { after, seq, frame: frame.clone() });
+                }
                 (seq, (frame, false))
             }
         })
@@ -396,9 +398,9 @@ impl Reader {
         Poll::Pending
     }
 
-    fn step<T>(&mut self, read: impl FnOnce(&GenerationId, &mut Option<Latest>, u64, &Segment) -> (u64, T)) -> Next<T> {
+    fn step<T>(&mut self, read: impl FnOnce(&GenerationId, Shared<'_>, u64, &Segment) -> (u64, T)) -> Next<T> {
         let mut state = self.log.lock();
-        let State { segments, first, tail, is_sealed, latest, .. } = &mut *state;
+        let State { segments, first, tail, is_sealed, latest, readers, .. } = &mut *state;
         if self.cursor >= *tail {
             return if *is_sealed { Next::End } else { Next::Pending };
         }
@@ -411,10 +413,17 @@ impl Reader {
             _ => segments.partition_point(|segment| segment.last() <= self.cursor),
         };
         let Some(segment) = segments.get(at) else { return Next::Gap { first: *first } };
-        let (seq, item) = read(&self.log.id, latest, self.cursor, segment);
+        let shared = Shared { latest, is_used: readers.count > 1 };
+        let (seq, item) = read(&self.log.id, shared, self.cursor, segment);
         self.cursor = seq;
         Next::Some(item)
     }
+}
+
+/// The place of the frame that readers share; not used while there is one reader.
+struct Shared<'a> {
+    latest: &'a mut Option<Latest>,
+    is_used: bool,
 }
 
 impl Drop for Reader {

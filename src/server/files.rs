@@ -20,7 +20,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/markdown.js", JS, include_str!("page/markdown.js")),
     ("/wire.js", JS, include_str!("page/wire.js")),
     ("/protocol/specification.md", "text/markdown; charset=utf-8", documents::SPECIFICATION),
-    ("/protocol/tokenwire.schema.json", "application/schema+json", documents::JSON_SCHEMA),
+    ("/protocol/schema/tokenwire.schema.json", "application/schema+json", documents::JSON_SCHEMA),
     ("/protocol/asyncapi.json", "application/json", documents::ASYNCAPI),
     ("/protocol/tokenwire.d.ts", "text/plain; charset=utf-8", documents::TYPESCRIPT),
 ];

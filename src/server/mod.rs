@@ -55,8 +55,6 @@ const MAX_HEADER_BYTES: usize = 16 << 10;
 const SPARE_CONNECTIONS: usize = 256;
 /// How long to rest when no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How long running generations have to end after the shutdown was asked for.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long sessions have to say goodbye after that.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -187,7 +185,7 @@ impl Server {
     }
 
     /// Serves until `shutdown` is ready, then drains: nothing new is accepted, clients are told to
-    /// reconnect elsewhere, running generations have ten seconds to end, the rest is cancelled.
+    /// reconnect elsewhere, running generations have `limits.drain_seconds` to end, the rest is cancelled.
     ///
     /// Dropping the future stops everything at once.
     ///
@@ -265,7 +263,8 @@ async fn drain(shared: &Shared, workers: &Workers) {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    if timeout(DRAIN_TIMEOUT, running).await.is_err() {
+    let limit = Duration::from_secs(shared.config.limits.drain_seconds.into());
+    if timeout(limit, running).await.is_err() {
         shared.hub.cancel_all();
         // The terminal frames are on their way when the tasks have run once more.
         sleep(Duration::from_millis(100)).await;

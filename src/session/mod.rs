@@ -97,7 +97,8 @@ pub(crate) async fn run<S>(
     session.say(ConnectionFrame::Hello(session.hello()));
     let (mut sink, mut stream) = socket.split();
     let end = {
-        // Every token wakes the write loop; the other two need no look then.
+        // Every token wakes the write loop; the other two need no look then. It comes last, so that it
+        // finds what the others have just put into the outbox.
         let read = pin!(session.read(&mut stream));
         let drain = pin!(session.drain(&mut shutdown));
         tokio::select! {

@@ -2,11 +2,13 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use tokenwire_protocol::GenerationId;
-use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::generation::log::Reader;
@@ -31,40 +33,50 @@ pub(super) enum Out {
 #[derive(Debug)]
 pub(super) struct Full;
 
-/// A bounded queue between two loops of one task. It takes no memory while it is empty.
+/// A bounded queue between the loops of one task. It takes no memory while it is empty.
+///
+/// Nobody is woken by a push: the write loop is polled after the others, in the same poll of the
+/// task that they push in.
 #[derive(Default)]
 pub(super) struct Outbox {
     queue: Mutex<VecDeque<Out>>,
-    pushed: Notify,
+    /// Whether the queue holds anything. The lock is not taken to find that out.
+    has_entries: AtomicBool,
 }
 
 impl Outbox {
     pub fn push(&self, out: Out) -> Result<(), Full> {
-        {
-            let mut queue = self.lock();
-            if queue.len() >= MAX_ENTRIES {
-                return Err(Full);
-            }
-            queue.push_back(out);
+        let mut queue = self.lock();
+        if queue.len() >= MAX_ENTRIES {
+            return Err(Full);
         }
-        self.pushed.notify_one();
+        queue.push_back(out);
+        self.has_entries.store(true, Relaxed);
         Ok(())
     }
 
     /// Queues a ping, unless something waits already: then the socket is not idle.
     pub fn ping(&self) {
-        if self.lock().is_empty() {
+        if !self.has_entries() {
             // There is room.
             let _ = self.push(Out::Ping);
         }
     }
 
+    pub fn has_entries(&self) -> bool {
+        self.has_entries.load(Relaxed)
+    }
+
     pub fn pop(&self) -> Option<Out> {
+        if !self.has_entries() {
+            return None;
+        }
         let mut queue = self.lock();
         let out = queue.pop_front();
         if queue.is_empty() {
             // Gives the memory back: most connections are idle most of the time.
             *queue = VecDeque::new();
+            self.has_entries.store(false, Relaxed);
         }
         out
     }
@@ -78,11 +90,6 @@ impl Outbox {
     pub fn frames(&self) -> Vec<Utf8Bytes> {
         let frame = |out| if let Out::Frame(frame) = out { Some(frame) } else { None };
         self.lock().drain(..).filter_map(frame).collect()
-    }
-
-    /// Waits until something may be there. Cancel-safe.
-    pub async fn pushed(&self) {
-        self.pushed.notified().await;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Out>> {

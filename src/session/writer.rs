@@ -54,9 +54,8 @@ impl Session {
 
     /// Waits until something can be written. Cancel-safe.
     async fn ready(&self, attachments: &mut Attachments) {
-        let mut pushed = pin!(self.outbox.pushed());
         poll_fn(|cx| {
-            let mut is_ready = pushed.as_mut().poll(cx).is_ready();
+            let mut is_ready = self.outbox.has_entries();
             for attachment in &mut attachments.list {
                 is_ready |= attachment.reader.poll_ready(cx).is_ready();
             }
