@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
-import { answerOf, ask, ended, openPage, startBrowser, startProxy, startServer, undisturbed, wrote } from "./harness.mjs";
+import { answerOf, ask, ended, eventually, openPage, startBrowser, startProxy, startServer, undisturbed, wrote } from "./harness.mjs";
 
 const QUESTION = "Give me a long answer, please.";
 // Some four seconds: long enough to be disturbed in the middle.
@@ -100,7 +100,7 @@ test("a start whose answer was lost is sent again and runs once", async () => {
   await page.waitForSelector('#connection[data-state="open"]');
   proxy.deafen();
   await ask(page, QUESTION);
-  await page.waitForTimeout(500);
+  await eventually(() => proxy.swallowed > 0);
   proxy.restore();
   await isExact(page);
   const frames = await page.locator("#frames .type").allTextContents();
