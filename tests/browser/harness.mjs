@@ -53,15 +53,16 @@ export function startBrowser() {
 export async function startProxy(port) {
   const sockets = new Set();
   let mode = "up";
-  const proxy = { port };
+  // `swallowed` counts the bytes that were let through nowhere.
+  const proxy = { port, swallowed: 0 };
   const server = net.createServer((client) => {
     if (mode === "down") return client.destroy();
     const upstream = net.connect(proxy.port, "127.0.0.1");
     for (const [from, to] of [[client, upstream], [upstream, client]]) {
       sockets.add(from);
       from.on("data", (data) => {
-        if (mode === "silent" || (mode === "deaf" && from === upstream)) return;
-        to.write(data);
+        if (mode === "silent" || (mode === "deaf" && from === upstream)) proxy.swallowed += data.length;
+        else to.write(data);
       });
       from.on("error", () => {});
       from.on("close", () => (sockets.delete(from), to.destroy()));
@@ -120,14 +121,17 @@ export async function ask(page, text) {
 /** Waits until the last answer on the page has ended. */
 export const ended = (page) => page.waitForSelector(".answer:last-child:not(.running) .actions button", { timeout: 30_000 });
 
-/** Waits until `condition(argument)` holds in the page. (Playwright's own wait needs `eval`, which the page's policy forbids.) */
-export async function until(page, condition, argument) {
+/** Waits until `condition()` holds. */
+export async function eventually(condition) {
   for (const end = Date.now() + 30_000; Date.now() < end; ) {
-    if (await page.evaluate(condition, argument)) return;
+    if (await condition()) return;
     await new Promise((resolve) => setTimeout(resolve, 15));
   }
   throw new Error(`waited in vain for ${condition}`);
 }
+
+/** Waits until `condition(argument)` holds in the page. (Playwright's own wait needs `eval`, which the page's policy forbids.) */
+export const until = (page, condition, argument) => eventually(() => page.evaluate(condition, argument));
 
 /** Waits until the last answer has at least `length` characters. */
 export const wrote = (page, length) =>

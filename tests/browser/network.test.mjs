@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
-import { answerOf, ask, ended, openPage, startBrowser, startProxy, startServer, undisturbed, wrote } from "./harness.mjs";
+import { answerOf, ask, ended, eventually, openPage, startBrowser, startProxy, startServer, undisturbed, wrote } from "./harness.mjs";
 
 const QUESTION = "Give me a long answer, please.";
 // Some four seconds: long enough to be disturbed in the middle.
@@ -100,7 +100,7 @@ test("a start whose answer was lost is sent again and runs once", async () => {
   await page.waitForSelector('#connection[data-state="open"]');
   proxy.deafen();
   await ask(page, QUESTION);
-  await page.waitForTimeout(500);
+  await eventually(() => proxy.swallowed > 0);
   proxy.restore();
   await isExact(page);
   const frames = await page.locator("#frames .type").allTextContents();
@@ -156,6 +156,25 @@ test("a link to an answer that is not there says so", async () => {
   const page = await open(`${server.url}/#g=nothere`);
   await ended(page);
   assert.match(await page.locator(".alert").innerText(), /generation_not_found/);
+  page.check();
+});
+
+test("a position from another log is not used: what had arrived is kept", async () => {
+  const first = await open(server.url);
+  await ask(first, QUESTION);
+  await wrote(first, 300);
+  const { id, text } = await answerOf(first);
+  const saved = await first.evaluate(() => ({ ...localStorage }));
+  await first.context().close();
+
+  const context = await browser.newContext();
+  await context.addInitScript((entries) => {
+    for (const [key, value] of Object.entries(entries)) localStorage[key] ??= value.replace(/"epoch":"[^"]*"/, '"epoch":"another"');
+  }, saved);
+  const page = await open(`${server.url}/#g=${id}`, { context });
+  await ended(page);
+  assert.match(await page.locator(".alert").innerText(), /gap[\s\S]*kept/);
+  assert.equal((await answerOf(page)).text, text);
   page.check();
 });
 

@@ -27,6 +27,13 @@ for (const width of [320, 375]) {
     };
     await page.waitForSelector('#connection[data-state="open"]');
     await fits("empty");
+    // The longest that the bar may say.
+    await page.evaluate(() => {
+      document.querySelector("#connection").dataset.state = "waiting";
+      document.querySelector("#connection").lastChild.textContent = "Reconnecting, 15 s";
+    });
+    const { x, width: button } = await page.locator("#theme").boundingBox();
+    assert.ok(x + button <= width, "the bar fits");
     await ask(page, `Hello ${"w".repeat(300)}`);
     await ended(page);
     await fits("answered");

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { answerOf, ask, ended, openPage, startBrowser, startServer, undisturbed, wrote } from "./harness.mjs";
+import { answerOf, ask, ended, openPage, startBrowser, startServer, undisturbed, until, wrote } from "./harness.mjs";
 
 let server;
 let browser;
@@ -44,7 +44,7 @@ test("what is shown while it grows is what is shown in the end", async () => {
 });
 
 test("stop ends the answer and keeps what was read", async () => {
-  const page = await openPage(browser, server.url);
+  const page = await openPage(browser, server.url, { options: { tokens_per_second: 150 } });
   await ask(page, "Give me a long answer, please.");
   await wrote(page, 60);
   await page.click("#stop");
@@ -133,27 +133,26 @@ test("a refused start and a refusal are told apart from an answer", async () => 
 test("every frame is in the inspector, which filters, pauses and expands", async () => {
   const page = await openPage(browser, server.url, { options: { tokens_per_second: 0, tokens: 40 } });
   await page.waitForSelector('#connection[data-state="open"]');
+  const rows = page.locator("#frames .type");
+  const shows = (types) => until(page, (wanted) => [...document.querySelectorAll("#frames .type")].map((row) => row.textContent).join().endsWith(wanted), types);
   await ask(page, "Hello");
-  await ended(page);
-  const types = async () => {
-    await page.waitForTimeout(50);
-    return page.locator("#frames .type").allTextContents();
-  };
-  const seen = await types();
-  assert.deepEqual(seen.slice(0, 3), ["hello", "start", "started"]);
-  assert.equal(seen.at(-1), "finished");
+  await shows("usage,finished");
+  assert.deepEqual((await rows.allTextContents()).slice(0, 3), ["hello", "start", "started"]);
   await page.fill("#filter", '"finished"');
-  assert.deepEqual(await types(), ["finished"]);
+  assert.deepEqual(await rows.allTextContents(), ["finished"]);
   await page.click("#frames summary");
   assert.equal(JSON.parse(await page.locator("#frames pre").innerText()).reason, "stop");
   await page.fill("#filter", "");
   await page.click("#pause");
-  const before = (await types()).length;
+  const [before, totals] = [await rows.count(), await page.locator("#totals").innerText()];
   await ask(page, "Hello again");
   await ended(page);
-  assert.equal((await types()).length, before);
+  await until(page, (old) => document.querySelector("#totals").innerText !== old, totals);
+  assert.equal(await rows.count(), before);
   await page.click("#pause");
-  assert.ok((await types()).length > before);
+  assert.ok((await rows.count()) > before);
+  await page.click("#clear");
+  assert.equal(await rows.count(), 0);
   page.check();
 });
 

@@ -72,8 +72,9 @@ export class AnswerView {
     const retry = () => actions.retry(answer);
     let end = "";
     if (isBad) {
-      const message = state === "failed" ? error.message : "The server no longer has the rest of this answer. What had arrived is kept.";
-      end = h("div", { class: "alert" }, h("div", null, h("strong", null, error.code), h("p", null, message)),
+      const { code, message, field } = error;
+      const text = state === "lost" ? "The server no longer has the rest of this answer. What had arrived is kept." : message;
+      end = h("div", { class: "alert" }, h("div", null, h("strong", null, code, field && `: ${field}`), h("p", null, text)),
         h("button", { type: "button", click: retry }, icon("retry"), "Try again"));
     } else if (state === "cancelled" && by !== "client") {
       end = h("p", { class: "info" }, by === "disconnect" ? "Stopped: nobody was here for a while." : "Stopped by the server.");

@@ -51,7 +51,7 @@ const wire = new Wire({
     if (!answer) return;
     apply(answer, frame);
     if (answer.state === "lost") conversation.merge().forEach(renew);
-    views.get(answer.key).update();
+    views.get(answer.key)?.update();
     if (frame.type === "tool_wait") announce("The model waits for the result of a tool.");
     if (answer.state === "running") return save();
     announce({ finished: "The answer is complete.", cancelled: "The answer was stopped." }[answer.state] ?? `The answer failed: ${answer.error.message}`);
@@ -344,6 +344,7 @@ $("#settings").onclose = ({ target }) => {
 // The keyboard of a phone covers the page: the page then ends above it.
 function fit() {
   document.documentElement.style.setProperty("--height", `${visualViewport.height}px`);
+  scrollTo(0, 0);
   if (stick) scroll();
 }
 visualViewport.onresize = fit;

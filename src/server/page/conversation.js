@@ -167,7 +167,7 @@ export function apply(answer, frame) {
       end(frame.type, frame);
       break;
     case "error":
-      end(["gap", "generation_not_found"].includes(frame.code) ? "lost" : "failed", { error: { code: frame.code, message: frame.message } });
+      end(["gap", "generation_not_found"].includes(frame.code) ? "lost" : "failed", { error: frame });
   }
 }
 

@@ -1,8 +1,10 @@
 // The frame inspector: every frame of this page's socket, with time, direction, type and size.
 
-import { $, bytes, h, json, perFrame } from "./dom.js";
+import { $, bytes, h, json } from "./dom.js";
 
 const LIMIT = 2_000;
+// Often enough to look alive, seldom enough to leave the answer its frames.
+const EVERY_MS = 120;
 const encoder = new TextEncoder();
 
 export class Inspector {
@@ -11,7 +13,7 @@ export class Inspector {
   #paused = false;
   #totals = { in: [0, 0], out: [0, 0] };
   #begin = performance.now();
-  #render = perFrame(() => this.#draw(this.#paused));
+  #timer = 0;
 
   constructor(root) {
     this.root = root;
@@ -34,7 +36,7 @@ export class Inspector {
     this.#totals[direction][0]++;
     this.#totals[direction][1] += size;
     for (const list of [this.#frames, this.#fresh]) if (list.push(row) > LIMIT) list.shift();
-    if (!this.root.hidden) this.#render();
+    if (!this.root.hidden) this.#timer ||= setTimeout(() => this.#draw(this.#paused), EVERY_MS);
   }
 
   /** Shows everything anew: after opening the panel, another filter, or a pause. */
@@ -46,6 +48,7 @@ export class Inspector {
   }
 
   #draw(onlyTotals) {
+    this.#timer = clearTimeout(this.#timer);
     const { in: [framesIn, bytesIn], out: [framesOut, bytesOut] } = this.#totals;
     $("#totals", this.root).textContent = `↓ ${framesIn} frames, ${bytes(bytesIn)}   ↑ ${framesOut} frames, ${bytes(bytesOut)}`;
     if (onlyTotals) return;

@@ -201,14 +201,17 @@ function inline(text, open, depth = 0) {
   while ((match = special.exec(text))) {
     const [, escaped, ticks, delimiter, bracket, angle, bare, hard] = match;
     const after = special.lastIndex;
-    if (escaped) {
+    if (open && after === text.length && (ticks || delimiter)) {
+      // Too early to say what it opens.
+      put([], after);
+    } else if (escaped) {
       put(escaped, after);
     } else if (hard !== undefined) {
       put(h("br"), after);
     } else if (ticks) {
       const end = find(ticks, () => closingTicks(text, after, ticks.length));
       if (end >= 0) put(h("code", null, text.slice(after, end).replace(/^ (.*\S.*) $/s, "$1")), end + ticks.length);
-      else if (open && ticks === "`" && text[after]) put(h("code", null, text.slice(after)), text.length);
+      else if (open && ticks === "`") put(h("code", null, text.slice(after)), text.length);
     } else if (angle || bare) {
       const url = angle ?? trimUrl(bare);
       put(link(url, [url]), angle ? after : match.index + url.length);
