@@ -170,7 +170,7 @@ impl Log {
             latest: None,
         };
         let log = Arc::new(Self { id, epoch, max_bytes, tail: AtomicU64::new(0), state: Mutex::new(state), attention });
-        let writer = Writer { log: log.clone() };
+        let writer = Writer { log: log.clone(), is_held: false };
         (log, writer)
     }
 
@@ -258,6 +258,8 @@ impl Log {
 /// The one who appends.
 pub struct Writer {
     log: Arc<Log>,
+    /// Readers are not woken now: more is about to come.
+    is_held: bool,
 }
 
 impl Writer {
@@ -314,7 +316,8 @@ impl Writer {
     }
 
     /// Appends the terminal event and seals the log. Always fits: an ending is never lost.
-    pub fn seal(self, event: Event) -> u64 {
+    pub fn seal(mut self, event: Event) -> u64 {
+        self.is_held = false;
         debug_assert!(event.is_terminal(), "only a terminal event seals");
         let mut state = self.log.lock();
         let seq = state.tail + 1;
@@ -330,10 +333,22 @@ impl Writer {
         seq
     }
 
+    /// From now on what is appended wakes nobody, until [`release`](Self::release) or the seal. For
+    /// the moment in which more is about to come: readers then find it together.
+    pub fn hold(&mut self) {
+        self.is_held = true;
+    }
+
+    /// Wakes who waits for what was appended.
+    pub fn release(&mut self) {
+        self.is_held = false;
+        self.publish(self.log.lock());
+    }
+
     /// Moves the tail and wakes who waits, after the lock is gone: a woken reader takes it at once.
     fn publish(&self, mut state: MutexGuard<'_, State>) {
         self.log.tail.store(state.tail, Ordering::Release);
-        let wakers = state.readers.take_waiting();
+        let wakers = if self.is_held { Wakers::None } else { state.readers.take_waiting() };
         drop(state);
         wakers.wake();
     }

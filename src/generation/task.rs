@@ -226,6 +226,7 @@ impl<'a> Task<'a> {
             self.asked_at.get_or_insert_with(Instant::now);
             self.enter(Phase::Asking);
             let result = provider.run(request, self).await;
+            self.writer.release();
             if self.turn.skipped > 0 {
                 tracing::debug!(
                     id = %self.generation.id, provider = provider.name(), messages = self.turn.skipped,
@@ -414,6 +415,14 @@ impl Turn for Task<'_> {
                 self.turn.finish = Some((reason, provider_reason.map(Cow::into_owned)));
             }
         }
+    }
+
+    fn hold(&mut self) {
+        self.writer.hold();
+    }
+
+    fn release(&mut self) {
+        self.writer.release();
     }
 
     fn skipped(&mut self) {

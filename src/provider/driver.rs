@@ -19,11 +19,14 @@ use std::{
     cell::OnceCell,
     error::Error,
     fmt,
+    future::poll_fn,
+    pin::pin,
     sync::Arc,
     task::{Context, Poll},
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use reqwest::{
     Client, Response,
     header::{self, HeaderMap, HeaderName, HeaderValue},
@@ -38,6 +41,8 @@ use super::{Adapter, BoxFuture, Flow, HttpRequest, ModelRequest, Provider, Turn,
 const MAX_MESSAGE_BYTES: usize = 8 << 20;
 /// Most bytes of an error's body that are read.
 const MAX_ERROR_BYTES: usize = 64 << 10;
+/// A provider that never pauses is shown at least this often.
+const MAX_HELD_CHUNKS: u32 = 32;
 /// How long an error's body may take.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an unused connection to a provider is kept. Providers drop theirs after about a minute.
@@ -102,7 +107,12 @@ impl HttpProvider {
     async fn stream(&self, mut response: Response, turn: &mut dyn Turn) -> Result<(), ErrorInfo> {
         let mut splitter = Splitter::new(self.adapter.framing(), MAX_MESSAGE_BYTES);
         let mut decoder = self.adapter.decoder(&self.upstream);
-        while let Some(bytes) = response.chunk().await.map_err(transport)? {
+        let mut chunks = 0_u32;
+        while let Some(bytes) = next_chunk(&mut response, turn).await? {
+            chunks += 1;
+            if chunks.is_multiple_of(MAX_HELD_CHUNKS) {
+                turn.release();
+            }
             match splitter.push(&bytes, &mut |message| decoder.decode(message, turn))? {
                 Flow::More => {}
                 Flow::Done => return decoder.end(turn),
@@ -129,6 +139,32 @@ impl HttpProvider {
         }
         error
     }
+}
+
+/// The next piece of the body. Everything that is at hand comes before readers are woken.
+///
+/// The task that drives the connection hands over one piece at a time, and only when it is asked. So
+/// after asking it gets a turn on this thread; only if it has nothing then do the readers get
+/// theirs. What arrives together leaves in one frame.
+async fn next_chunk(response: &mut Response, turn: &mut dyn Turn) -> Result<Option<Bytes>, ErrorInfo> {
+    turn.hold();
+    let mut chunk = pin!(response.chunk());
+    let mut polls = 0;
+    poll_fn(|cx| {
+        let chunk = chunk.as_mut().poll(cx);
+        if chunk.is_pending() {
+            polls += 1;
+            match polls {
+                // To the back of the queue of this thread's tasks.
+                1 => cx.waker().wake_by_ref(),
+                2 => turn.release(),
+                _ => {}
+            }
+        }
+        chunk
+    })
+    .await
+    .map_err(transport)
 }
 
 async fn send(request: HttpRequest) -> Result<Response, ErrorInfo> {

@@ -72,8 +72,14 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Where a provider puts what the model says.
 pub trait Turn: Send {
-    /// Records one event. It is visible to every attached client when this returns.
+    /// Records one event. Every attached client gets it at once, except while it is [held](Self::hold).
     fn emit(&mut self, event: ModelEvent<'_>);
+
+    /// More is about to come: until [`release`](Self::release), what is emitted wakes no reader.
+    fn hold(&mut self) {}
+
+    /// Nothing more is at hand: wakes who waits for what was emitted.
+    fn release(&mut self) {}
 
     /// Counts a message of the provider's that was not understood and skipped.
     fn skipped(&mut self) {}

@@ -23,12 +23,11 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{SinkExt, StreamExt};
 use tokenwire_protocol::{
     CloseCode, ConnectionFrame, ErrorCode, ErrorFrame, ErrorInfo, GenerationId, GoingAway, Hello, Limits, SUBPROTOCOL,
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncWrite},
     sync::watch,
     time::{Instant, timeout},
 };
@@ -50,9 +49,11 @@ use crate::{
 
 mod commands;
 mod outbox;
+mod socket;
 mod writer;
 
 use outbox::{Out, Outbox};
+use socket::Socket;
 
 /// How far the server is on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,17 +96,17 @@ pub(crate) async fn run<S>(
     let session = Session::new(hub, principal);
     tracing::debug!(session = %session.name, principal = %session.principal, "connected");
     session.say(ConnectionFrame::Hello(session.hello()));
-    let (mut sink, mut stream) = socket.split();
+    let socket = Socket::new(socket);
     let end = {
         // Every token wakes the write loop; the other two need no look then. It comes last, so that it
         // finds what the others have just put into the outbox.
-        let read = pin!(session.read(&mut stream));
+        let read = pin!(session.read(&socket));
         let drain = pin!(session.drain(&mut shutdown));
         tokio::select! {
             biased;
             end = Apart::new(read) => end,
             end = Apart::new(drain) => end,
-            end = session.write(&mut sink) => end,
+            end = session.write(&socket) => end,
         }
     };
     tracing::debug!(session = %session.name, ?end, "disconnected");
@@ -117,37 +118,24 @@ pub(crate) async fn run<S>(
             End::Gone => return,
             // The answer to its close frame is queued already.
             End::Left => {
-                let _ = sink.flush().await;
+                let _ = socket.flush().await;
             }
             End::Close(code) => {
                 for frame in last_words {
-                    let _ = sink.feed(Message::Text(frame)).await;
+                    let _ = socket.feed(Message::Text(frame)).await;
                 }
                 let frame = CloseFrame { code: code.as_u16().into(), reason: code.reason().into() };
-                let _ = sink.send(Message::Close(Some(frame))).await;
+                let _ = socket.feed(Message::Close(Some(frame))).await;
+                let _ = socket.flush().await;
             }
         }
         // The closing handshake is done when the client has answered; what it still says is not read.
-        while let Some(Ok(_)) = stream.next().await {}
-        if let End::Close(CloseCode::TooLarge | CloseCode::ProtocolError | CloseCode::InvalidText) = end
-            && let Ok(socket) = sink.reunite(stream)
-        {
-            discard(socket).await;
+        while let Some(Ok(_)) = socket.next().await {}
+        if let End::Close(CloseCode::TooLarge | CloseCode::ProtocolError | CloseCode::InvalidText) = end {
+            socket.discard().await;
         }
     };
     let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
-}
-
-/// Reads a socket that broke in the middle of a frame to its end. Closed with bytes unread it would be
-/// reset, and the client might never see why.
-async fn discard<S>(mut socket: WebSocketStream<S>)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let socket = socket.get_mut();
-    let _ = socket.shutdown().await;
-    let mut bytes = vec![0; 16 << 10];
-    while matches!(socket.read(&mut bytes).await, Ok(count) if count > 0) {}
 }
 
 /// How a connection ends.
@@ -208,17 +196,14 @@ impl Session {
     }
 
     /// Reads frames until the connection ends. One frame is one command; none waits for anything.
-    async fn read<S>(&self, stream: &mut S) -> End
-    where
-        S: StreamExt<Item = Result<Message, Error>> + Unpin,
-    {
+    async fn read<S: AsyncRead + AsyncWrite + Unpin>(&self, socket: &Socket<S>) -> End {
         let heartbeat = Duration::from_secs(self.limits.heartbeat_seconds.into());
         let mut heard_at = Instant::now();
         let mut beat = tokio::time::interval_at(heard_at + heartbeat, heartbeat);
         loop {
             let message = tokio::select! {
                 biased;
-                message = stream.next() => message,
+                message = socket.next() => message,
                 now = beat.tick() => {
                     if now.duration_since(heard_at) >= heartbeat * 2 {
                         return End::Close(CloseCode::HeartbeatTimeout);

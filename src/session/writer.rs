@@ -2,12 +2,14 @@
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
-use futures_util::{Sink, SinkExt};
 use tokenwire_protocol::{CloseCode, ErrorCode, ErrorInfo, GenerationId};
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
 use tokio_tungstenite::tungstenite::{Bytes, Message, error::Error};
 
-use super::{End, Session, outbox::Out};
+use super::{End, Session, outbox::Out, socket::Socket};
 use crate::generation::log::{Next, Reader};
 
 /// How much is fed before it is flushed. What is left comes with the next batch, which may find
@@ -29,15 +31,12 @@ struct Attachment {
 
 impl Session {
     /// Writes until the connection ends: all that is ready, then one flush.
-    pub(super) async fn write<S>(&self, sink: &mut S) -> End
-    where
-        S: Sink<Message, Error = Error> + Unpin,
-    {
+    pub(super) async fn write<S: AsyncRead + AsyncWrite + Unpin>(&self, socket: &Socket<S>) -> End {
         let deadline = Duration::from_secs(self.limits.write_timeout_seconds.into());
         let mut attachments = Attachments::default();
         loop {
             self.ready(&mut attachments).await;
-            let mut batch = pin!(self.batch(sink, &mut attachments));
+            let mut batch = pin!(self.batch(socket, &mut attachments));
             // Nearly always it is written at once, and no timer is needed.
             let written = match poll_fn(|cx| Poll::Ready(batch.as_mut().poll(cx))).await {
                 Poll::Ready(written) => Ok(written),
@@ -46,7 +45,7 @@ impl Session {
             match written {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return End::Gone,
-                // A sink never reports a slow client, it only stays pending.
+                // A socket never reports a slow client, it only stays pending.
                 Err(_) => return End::Close(CloseCode::SlowReader),
             }
         }
@@ -64,14 +63,15 @@ impl Session {
         .await;
     }
 
-    async fn batch<S>(&self, sink: &mut S, attachments: &mut Attachments) -> Result<(), Error>
-    where
-        S: Sink<Message, Error = Error> + Unpin,
-    {
+    async fn batch<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        socket: &Socket<S>,
+        attachments: &mut Attachments,
+    ) -> Result<(), Error> {
         while let Some(out) = self.outbox.pop() {
             match out {
-                Out::Frame(frame) => sink.feed(Message::Text(frame)).await?,
-                Out::Ping => sink.feed(Message::Ping(Bytes::new())).await?,
+                Out::Frame(frame) => socket.feed(Message::Text(frame)).await?,
+                Out::Ping => socket.feed(Message::Ping(Bytes::new())).await?,
                 Out::Attach(id, reader) => attachments.put(id, reader),
                 Out::Detach(id) => attachments.remove(&id),
             }
@@ -84,7 +84,7 @@ impl Session {
                 Next::Some((frame, is_terminal)) => {
                     idle = 0;
                     bytes += frame.len();
-                    sink.feed(Message::Text(frame)).await?;
+                    socket.feed(Message::Text(frame)).await?;
                     if is_terminal {
                         self.forget(attachments, at);
                     }
@@ -100,7 +100,7 @@ impl Session {
                 }
             }
         }
-        sink.flush().await
+        socket.flush().await
     }
 
     /// The log was read to its end: the connection is no longer attached to it.
