@@ -78,7 +78,7 @@ const RECONNECT_SPREAD_MS: u64 = 2_000;
 /// leaves in one write. Its bound is the write loop's: it feeds a batch, then waits until that is gone.
 pub(crate) fn websocket_config(limits: &LimitsConfig) -> WebSocketConfig {
     WebSocketConfig::default()
-        .read_buffer_size(2 << 10)
+        .read_buffer_size(1 << 10)
         .write_buffer_size(writer::BATCH_BYTES * 2)
         .max_message_size(Some(limits.max_frame_bytes as usize))
         .max_frame_size(Some(limits.max_frame_bytes as usize))

@@ -34,7 +34,7 @@ const FILLER: usize = 4096;
 const LARGE_EVERY: Duration = Duration::from_millis(4);
 /// Before and during the stall. The server cuts a reader off after ten seconds in which a write did not finish.
 const READING: Duration = Duration::from_secs(4);
-const STALLED: Duration = Duration::from_secs(13);
+const STALLED: Duration = Duration::from_secs(11);
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Whether the reader with the large tokens is to read.
