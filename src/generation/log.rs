@@ -25,14 +25,17 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use tokenwire_protocol::{Event, GenerationId};
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::frame;
+use super::{
+    frame,
+    readers::{Readers, Wakers},
+};
 
 /// Most bytes of text in one run, and so in one merged frame.
 ///
@@ -101,22 +104,6 @@ struct Run {
     text: String,
     /// Where in `text` each delta ends; the n-th entry belongs to seq `first + n`.
     ends: Vec<u32>,
-}
-
-/// Who waits for news: a slot per reader.
-#[derive(Default)]
-struct Readers {
-    slots: Vec<Slot>,
-    count: usize,
-    waiting: usize,
-}
-
-#[derive(Default)]
-enum Slot {
-    #[default]
-    Free,
-    Reading,
-    Waiting(Waker),
 }
 
 /// The log cannot take more: it has reached its cap.
@@ -201,7 +188,7 @@ impl Log {
 
     /// How many readers there are.
     pub fn reader_count(&self) -> usize {
-        self.lock().readers.count
+        self.lock().readers.count()
     }
 
     /// The accumulated text after `after`: the joined text deltas that are still kept.
@@ -225,7 +212,7 @@ impl Log {
         let (slot, is_first) = {
             let mut state = self.lock();
             let slot = state.readers.add();
-            (slot, state.readers.count == 1)
+            (slot, state.readers.count() == 1)
         };
         if is_first {
             self.attention.notify_one();
@@ -428,7 +415,7 @@ impl Reader {
             _ => segments.partition_point(|segment| segment.last() <= self.cursor),
         };
         let Some(segment) = segments.get(at) else { return Next::Gap { first: *first } };
-        let shared = Shared { latest, is_used: readers.count > 1 };
+        let shared = Shared { latest, is_used: readers.count() > 1 };
         let (seq, item) = read(&self.log.id, shared, self.cursor, segment);
         self.cursor = seq;
         Next::Some(item)
@@ -446,7 +433,7 @@ impl Drop for Reader {
         let is_last = {
             let mut state = self.log.lock();
             state.readers.remove(self.slot);
-            state.readers.count == 0
+            state.readers.count() == 0
         };
         if is_last {
             self.log.attention.notify_one();
@@ -522,84 +509,6 @@ impl Run {
     fn shrink(&mut self) {
         self.text.shrink_to_fit();
         self.ends.shrink_to_fit();
-    }
-}
-
-impl Readers {
-    fn add(&mut self) -> usize {
-        self.count += 1;
-        match self.slots.iter().position(|slot| matches!(slot, Slot::Free)) {
-            Some(free) => {
-                self.slots[free] = Slot::Reading;
-                free
-            }
-            None => {
-                self.slots.push(Slot::Reading);
-                self.slots.len() - 1
-            }
-        }
-    }
-
-    fn remove(&mut self, slot: usize) {
-        self.count -= 1;
-        if matches!(std::mem::take(&mut self.slots[slot]), Slot::Waiting(_)) {
-            self.waiting -= 1;
-        }
-    }
-
-    fn wait(&mut self, slot: usize, waker: &Waker) {
-        match &mut self.slots[slot] {
-            Slot::Waiting(old) => old.clone_from(waker),
-            slot => {
-                *slot = Slot::Waiting(waker.clone());
-                self.waiting += 1;
-            }
-        }
-    }
-
-    fn take_waiting(&mut self) -> Wakers {
-        match self.waiting {
-            0 => Wakers::None,
-            // Nearly always there is one reader, and no list is needed for it.
-            1 => {
-                self.waiting = 0;
-                let slot = self.slots.iter_mut().find(|slot| matches!(slot, Slot::Waiting(_)));
-                slot.and_then(Slot::take_waker).map_or(Wakers::None, Wakers::One)
-            }
-            _ => {
-                self.waiting = 0;
-                Wakers::Many(self.slots.iter_mut().filter_map(Slot::take_waker).collect())
-            }
-        }
-    }
-}
-
-impl Slot {
-    fn take_waker(&mut self) -> Option<Waker> {
-        match std::mem::replace(self, Self::Reading) {
-            Self::Waiting(waker) => Some(waker),
-            other => {
-                *self = other;
-                None
-            }
-        }
-    }
-}
-
-/// Wakers taken out under the lock, to be woken without it.
-enum Wakers {
-    None,
-    One(Waker),
-    Many(Vec<Waker>),
-}
-
-impl Wakers {
-    fn wake(self) {
-        match self {
-            Self::None => {}
-            Self::One(waker) => waker.wake(),
-            Self::Many(wakers) => wakers.into_iter().for_each(Waker::wake),
-        }
     }
 }
 

@@ -30,6 +30,7 @@ pub mod frame;
 pub mod hub;
 pub mod log;
 mod progress;
+mod readers;
 mod task;
 
 use log::{Log, Reader, Writer};
