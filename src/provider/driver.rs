@@ -81,7 +81,7 @@ impl Provider for HttpProvider {
 impl HttpProvider {
     async fn attempt(&self, request: &ModelRequest, turn: &mut dyn Turn) -> Result<(), ErrorInfo> {
         let http_request = self.adapter.request(request, &self.upstream)?;
-        let response = CONNECT_TIMEOUT.scope(request.connect_timeout, send(http_request)).await?;
+        let mut response = CONNECT_TIMEOUT.scope(request.connect_timeout, send(http_request)).await?;
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }
@@ -89,6 +89,8 @@ impl HttpProvider {
             // Some gateways answer a request for a stream with one JSON object, mostly an error.
             return Err(self.refusal(response).await);
         }
+        // Their values are slices of the connection's first read buffer, and would keep it to the end.
+        response.headers_mut().clear();
         self.stream(response, turn).await
     }
 
