@@ -17,6 +17,7 @@ use tokio::{
 use super::{
     Generation, Hook,
     progress::Deadlines,
+    shortened,
     task::{self, Order},
 };
 use crate::{auth::Principal, config::Config, provider::Provider};
@@ -142,7 +143,7 @@ impl Hub {
                 return;
             }
             Entry::Vacant(entry) => {
-                entry.insert(Slot::EarlyCancel(reason));
+                entry.insert(Slot::EarlyCancel(reason.map(shortened)));
             }
         }
         let forgotten = {

@@ -86,6 +86,8 @@ pub(crate) struct ToolAnswer {
 const MAX_REASON_BYTES: usize = 256;
 /// Most messages that wait for a turn boundary. A client that sends more is not steering.
 const MAX_PENDING_INPUTS: usize = 64;
+/// Most bytes of all of them.
+const MAX_PENDING_INPUT_BYTES: usize = 4 << 20;
 
 impl Generation {
     fn new(
@@ -172,12 +174,7 @@ impl Generation {
         if control.has_ended || control.cancel.is_some() {
             return;
         }
-        let reason = reason.map(|mut reason| {
-            let end = (0..=MAX_REASON_BYTES.min(reason.len())).rev().find(|&at| reason.is_char_boundary(at));
-            reason.truncate(end.unwrap_or(0));
-            reason
-        });
-        control.cancel = Some((by, reason));
+        control.cancel = Some((by, reason.map(shortened)));
         drop(control);
         self.attention.notify_one();
     }
@@ -219,7 +216,9 @@ impl Generation {
         if control.has_ended {
             return Err(ErrorInfo::new(ErrorCode::GenerationEnded, "the generation has ended"));
         }
-        if control.inputs.len() + messages.len() > MAX_PENDING_INPUTS {
+        let content = |message: &Message| message.content.as_ref().map_or(0, Content::byte_len);
+        let bytes: usize = control.inputs.iter().chain(&messages).map(content).sum();
+        if control.inputs.len() + messages.len() > MAX_PENDING_INPUTS || bytes > MAX_PENDING_INPUT_BYTES {
             return Err(
                 ErrorInfo::new(ErrorCode::BadField, "too many messages wait for the next turn").with_field("messages")
             );
@@ -232,6 +231,14 @@ impl Generation {
         // No code that holds this lock can panic half-way through a change.
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is kept of a cancel's reason.
+fn shortened(mut reason: String) -> String {
+    let end = (0..=MAX_REASON_BYTES.min(reason.len())).rev().find(|&at| reason.is_char_boundary(at));
+    reason.truncate(end.unwrap_or(0));
+    reason.shrink_to_fit();
+    reason
 }
 
 /// 12 characters of randomness, for names that need not be secret.

@@ -17,6 +17,9 @@ use crate::generation::log::Reader;
 /// behind with reading sends without listening.
 const MAX_ENTRIES: usize = 256;
 
+/// Most bytes of frames that wait, for the same reason: a `pong` is as long as the client's nonce.
+const MAX_BYTES: usize = 1 << 20;
+
 /// One entry.
 pub(super) enum Out {
     /// Write this frame.
@@ -29,6 +32,19 @@ pub(super) enum Out {
     Detach(GenerationId),
 }
 
+#[derive(Default)]
+struct Queue {
+    entries: VecDeque<Out>,
+    /// Of all frames in it.
+    bytes: usize,
+}
+
+impl Out {
+    fn bytes(&self) -> usize {
+        if let Self::Frame(frame) = self { frame.len() } else { 0 }
+    }
+}
+
 /// The queue is full.
 #[derive(Debug)]
 pub(super) struct Full;
@@ -39,7 +55,7 @@ pub(super) struct Full;
 /// task that they push in.
 #[derive(Default)]
 pub(super) struct Outbox {
-    queue: Mutex<VecDeque<Out>>,
+    queue: Mutex<Queue>,
     /// Whether the queue holds anything. The lock is not taken to find that out.
     has_entries: AtomicBool,
 }
@@ -47,10 +63,13 @@ pub(super) struct Outbox {
 impl Outbox {
     pub fn push(&self, out: Out) -> Result<(), Full> {
         let mut queue = self.lock();
-        if queue.len() >= MAX_ENTRIES {
+        let bytes = queue.bytes + out.bytes();
+        // A single frame always fits: the client's own frame limit bounds it.
+        if queue.entries.len() >= MAX_ENTRIES || (bytes > MAX_BYTES && !queue.entries.is_empty()) {
             return Err(Full);
         }
-        queue.push_back(out);
+        queue.bytes = bytes;
+        queue.entries.push_back(out);
         self.has_entries.store(true, Relaxed);
         Ok(())
     }
@@ -72,10 +91,11 @@ impl Outbox {
             return None;
         }
         let mut queue = self.lock();
-        let out = queue.pop_front();
-        if queue.is_empty() {
+        let out = queue.entries.pop_front();
+        queue.bytes -= out.as_ref().map_or(0, Out::bytes);
+        if queue.entries.is_empty() {
             // Gives the memory back: most connections are idle most of the time.
-            *queue = VecDeque::new();
+            *queue = Queue::default();
             self.has_entries.store(false, Relaxed);
         }
         out
@@ -83,16 +103,39 @@ impl Outbox {
 
     /// Whether a reader of that generation waits.
     pub fn attaches(&self, id: &GenerationId) -> bool {
-        self.lock().iter().any(|out| matches!(out, Out::Attach(waiting, _) if waiting == id))
+        self.lock().entries.iter().any(|out| matches!(out, Out::Attach(waiting, _) if waiting == id))
     }
 
     /// Takes the frames that wait, and drops the rest.
     pub fn frames(&self) -> Vec<Utf8Bytes> {
         let frame = |out| if let Out::Frame(frame) = out { Some(frame) } else { None };
-        self.lock().drain(..).filter_map(frame).collect()
+        self.lock().entries.drain(..).filter_map(frame).collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Out>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(bytes: usize) -> Out {
+        Out::Frame("x".repeat(bytes).into())
+    }
+
+    #[test]
+    fn it_is_full_by_bytes_and_by_entries_and_empties_again() {
+        let outbox = Outbox::default();
+        assert!(outbox.push(frame(2 * MAX_BYTES)).is_ok(), "one frame always fits");
+        assert!(outbox.push(frame(1)).is_err());
+        assert!(outbox.pop().is_some());
+        for _ in 0..MAX_ENTRIES {
+            assert!(outbox.push(frame(1)).is_ok());
+        }
+        assert!(outbox.push(frame(1)).is_err());
+        while outbox.pop().is_some() {}
+        assert!(outbox.push(frame(MAX_BYTES)).is_ok());
     }
 }
