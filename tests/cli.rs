@@ -402,7 +402,8 @@ mod terminal {
         /// `None` when there is no `script` here.
         fn start(folder: &Folder, args: &str) -> Option<Self> {
             let mut command = Command::new("script");
-            command.args(["-qec", &format!("{} {args}", env!("CARGO_BIN_EXE_tokenwire")), "/dev/null"]);
+            // `script` asks a shell. One that waits instead of giving way gets every Ctrl-C too, and dies of it at the end.
+            command.args(["-qec", &format!("exec {} {args}", env!("CARGO_BIN_EXE_tokenwire")), "/dev/null"]);
             command.current_dir(&folder.0).env("TERM", "xterm").env_remove("TOKENWIRE_LOG");
             let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
             Some(Self { child, seen: String::new() })
@@ -449,6 +450,7 @@ mod terminal {
         terminal.wait_for("counted by the provider");
         terminal.wait_for("> ");
         terminal.type_keys("\x03");
-        assert!(terminal.child.wait().unwrap().success(), "{}", terminal.seen);
+        let status = terminal.child.wait().unwrap();
+        assert!(status.success(), "{status}: {}", terminal.seen);
     }
 }
