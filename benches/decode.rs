@@ -88,6 +88,8 @@ fn upstream() -> Upstream {
         name: "bench".into(),
         base_url: String::new(),
         key: None::<Secret>,
+        authorizer: None,
+        api_version: None,
         headers: Vec::new(),
         quirks: Quirks::default(),
     }

@@ -127,6 +127,8 @@ fn upstream(provider: &str) -> Upstream {
         name: provider.to_owned(),
         base_url: String::new(),
         key: None,
+        authorizer: None,
+        api_version: None,
         headers: Vec::new(),
         quirks: vendor.map_or(Quirks::default(), |vendor| vendor.quirks),
     }
@@ -242,6 +244,10 @@ struct Heard {
     calls: Vec<Call>,
     usage: Option<Usage>,
     finish: Option<(FinishReason, Option<String>)>,
+    /// Events that come whole: citations, media, server tools, what is to be handed back.
+    others: Vec<String>,
+    /// The names of the provider's own tools that were called.
+    server_tools: Vec<String>,
     error: Option<ErrorInfo>,
     skipped: usize,
     /// Rules of the traits that were broken.
@@ -290,6 +296,12 @@ impl Turn for Heard {
             ModelEvent::Usage(usage) => self.usage = Some(usage),
             ModelEvent::Finish { reason, provider_reason } => {
                 self.finish = Some((reason, provider_reason.map(std::borrow::Cow::into_owned)));
+            }
+            other => {
+                if let ModelEvent::ServerToolCall { name, .. } = &other {
+                    self.server_tools.push((*name).to_owned());
+                }
+                self.others.push(format!("{other:?}"));
             }
         }
     }
@@ -403,6 +415,8 @@ impl Heard {
         should.cached_tokens = should.cached_tokens.or(is.cached_tokens);
         should.cache_write_tokens = should.cache_write_tokens.or(is.cache_write_tokens);
         should.reasoning_tokens = should.reasoning_tokens.or(is.reasoning_tokens);
+        should.input_audio_tokens = is.input_audio_tokens;
+        should.output_audio_tokens = is.output_audio_tokens;
         if is != should {
             differ("usage", &is, &should);
         }
@@ -449,7 +463,7 @@ fn usage(expected: &Value, body: &[u8]) -> Usage {
         cached_tokens: raw("cached_tokens"),
         cache_write_tokens: raw("cache_write_tokens"),
         reasoning_tokens: raw("reasoning_tokens"),
-        is_partial: false,
+        ..Usage::default()
     };
     if expected["api"] == "anthropic" {
         // Cached tokens are not in Anthropic's input.

@@ -43,6 +43,7 @@ impl Turn for Rules {
             }
             ModelEvent::Usage(_) => {}
             ModelEvent::Finish { .. } => self.is_finished = true,
+            _ => {}
         }
     }
 }
@@ -52,6 +53,8 @@ fn decode(wire_format: &str, pieces: &[&[u8]]) -> Result<Rules, ErrorCode> {
         name: "any".into(),
         base_url: String::new(),
         key: None,
+        authorizer: None,
+        api_version: None,
         headers: Vec::new(),
         quirks: Quirks::default(),
     };

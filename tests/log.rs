@@ -9,7 +9,7 @@ use proptest::{prelude::*, sample::Index};
 use serde_json::Value;
 use tokenwire::{
     generation::log::{Log, MAX_RUN_BYTES, Next, Part, Reader, Writer},
-    protocol::{Cancelled, CancelledBy, Event, Timing, TokenUsage, ToolWait, UsageSource},
+    protocol::{Cancelled, CancelledBy, Event, Timing, TokenUsage, ToolWait},
 };
 
 #[derive(Clone, Debug)]
@@ -59,14 +59,7 @@ fn new_log(max_bytes: usize) -> (Arc<Log>, Writer) {
 }
 
 fn terminal() -> Event {
-    let usage = TokenUsage {
-        input_tokens: 0,
-        output_tokens: 0,
-        cached_tokens: None,
-        cache_write_tokens: None,
-        reasoning_tokens: None,
-        source: UsageSource::Estimated,
-    };
+    let usage = TokenUsage::default();
     Event::Cancelled(Cancelled { by: CancelledBy::Client, reason: None, usage, timing: Timing::default(), text: None })
 }
 

@@ -36,6 +36,8 @@ fn upstream(vendor: &str) -> Upstream {
         name: vendor.name.to_owned(),
         base_url: vendor.base_url.to_owned(),
         key: Some(Secret::new("key")),
+        authorizer: None,
+        api_version: None,
         headers: Vec::new(),
         quirks: vendor.quirks,
     }

@@ -142,12 +142,24 @@ pub struct Start {
     /// `tool_result` frames and going on. Default false.
     #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "std::ops::Not::not")]
     pub end_at_tool_calls: bool,
+    /// Whether the model may call several tools in one turn. Default: the provider decides, mostly yes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallel_tool_calls: Option<bool>,
     /// Sampling temperature, in the provider's range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
     /// Nucleus sampling, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
+    /// Only the so many likeliest tokens are drawn from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<u64>,
+    /// Makes tokens that stand in the text already less likely, -2 to 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presence_penalty: Option<f64>,
+    /// Makes tokens less likely the more often they stand in the text already, -2 to 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frequency_penalty: Option<f64>,
     /// The most tokens that the model may write, per turn.
     #[serde(default, skip_serializing_if = "Option::is_none", alias = "max_completion_tokens")]
     pub max_tokens: Option<u64>,
@@ -163,6 +175,21 @@ pub struct Start {
     /// How long to think: `none`, `minimal`, `low`, `medium`, `high`, or what the provider knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<String>,
+    /// The most tokens to think, for providers that count rather than grade. Wins over `reasoning_effort` there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_budget: Option<u64>,
+    /// Ask for `logprobs` events. Default false.
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "std::ops::Not::not")]
+    pub logprobs: bool,
+    /// How many other tokens to name beside each, with `logprobs`. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_logprobs: Option<u8>,
+    /// Send the provider's own messages too, as `raw` events. Default false.
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "std::ops::Not::not")]
+    pub raw: bool,
+    /// Where to ask, instead of where the server is configured to. Refused unless its configuration allows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<StartUpstream>,
     /// Fields for one provider, by its name, put into its request as they are:
     /// `{"openai": {"service_tier": "flex"}}`.
     #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Map::is_empty")]
@@ -194,13 +221,22 @@ impl Start {
             tools: Vec::new(),
             tool_choice: None,
             end_at_tool_calls: false,
+            parallel_tool_calls: None,
             temperature: None,
             top_p: None,
+            top_k: None,
+            presence_penalty: None,
+            frequency_penalty: None,
             max_tokens: None,
             stop: None,
             seed: None,
             response_format: None,
             reasoning_effort: None,
+            reasoning_budget: None,
+            logprobs: false,
+            top_logprobs: None,
+            raw: false,
+            upstream: None,
             provider_options: Map::new(),
             on_disconnect: None,
             timeouts: Timeouts::default(),
@@ -220,6 +256,28 @@ impl fmt::Debug for Start {
             .field("messages", &self.messages.len())
             .field("tools", &self.tools.len())
             .finish_non_exhaustive()
+    }
+}
+
+/// Where to ask, and with which key, for one generation. What is left out is as configured.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct StartUpstream {
+    /// Where the provider is: `https://gateway.example.com/v1`. Its host must be one that the server lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+    /// The provider's key. With a `base_url`, the server's own key is never sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
+}
+
+impl fmt::Debug for StartUpstream {
+    /// Keys never reach a log, nor does a URL, which may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StartUpstream")
+            .field("has_base_url", &self.base_url.is_some())
+            .field("has_key", &self.api_key.is_some())
+            .finish()
     }
 }
 

@@ -105,6 +105,8 @@ codes! {
     Quota = "quota", false;
     /// The provider is overloaded.
     Overloaded = "overloaded", true;
+    /// The provider itself ran out of time.
+    ProviderTimeout = "provider_timeout", true;
     /// The provider failed.
     ProviderError = "provider_error", true;
     /// What the provider sent could not be understood.
@@ -141,6 +143,12 @@ pub struct ErrorInfo {
     /// The HTTP status that the provider answered with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+    /// The provider's own code for it: `insufficient_quota`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_code: Option<String>,
+    /// The id under which the provider knows the request, for its support.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
 }
 
 impl ErrorInfo {
@@ -154,6 +162,8 @@ impl ErrorInfo {
             field: None,
             provider: None,
             status: None,
+            provider_code: None,
+            request_id: None,
         }
     }
 

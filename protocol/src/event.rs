@@ -5,7 +5,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{ErrorInfo, GenerationId, message::Content};
+use crate::{
+    ErrorInfo, GenerationId,
+    message::{Content, Native},
+};
 
 /// An event with its generation and its position: what an attached client receives.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +51,22 @@ pub enum Event {
     ToolCallDelta(ToolCallDelta),
     /// A whole tool call.
     ToolCall(ToolCall),
+    /// The provider runs a tool of its own.
+    ServerToolCall(ServerToolCall),
+    /// What a tool of the provider's answered.
+    ServerToolResult(ServerToolResult),
+    /// Where something in the text comes from.
+    Citation(Citation),
+    /// An image or a piece of audio that the model made.
+    Media(Media),
+    /// How likely the tokens of the text were.
+    Logprobs(Logprobs),
+    /// The turn's answer as the provider needs to see it again.
+    Native(Native),
+    /// Something of the request was left out.
+    Warning(Warning),
+    /// A message of the provider's as it came.
+    Raw(Raw),
     /// The generation waits for results.
     ToolWait(ToolWait),
     /// A result was taken.
@@ -74,6 +93,14 @@ impl Event {
             Self::Refusal(_) => "refusal",
             Self::ToolCallDelta(_) => "tool_call_delta",
             Self::ToolCall(_) => "tool_call",
+            Self::ServerToolCall(_) => "server_tool_call",
+            Self::ServerToolResult(_) => "server_tool_result",
+            Self::Citation(_) => "citation",
+            Self::Media(_) => "media",
+            Self::Logprobs(_) => "logprobs",
+            Self::Native(_) => "native",
+            Self::Warning(_) => "warning",
+            Self::Raw(_) => "raw",
             Self::ToolWait(_) => "tool_wait",
             Self::ToolResult(_) => "tool_result",
             Self::Usage(_) => "usage",
@@ -151,6 +178,124 @@ pub struct ToolCall {
     pub invalid: bool,
 }
 
+/// The provider runs a tool of its own, such as a web search. Nobody has to answer it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct ServerToolCall {
+    /// The call's id, unique within the generation.
+    pub call_id: Arc<str>,
+    /// The tool, as the provider names it: `web_search`, `code_interpreter`.
+    pub name: Arc<str>,
+    /// What it is asked, where the provider says so before the result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<Value>,
+}
+
+/// What a tool of the provider's answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct ServerToolResult {
+    /// The call.
+    pub call_id: Arc<str>,
+    /// The tool.
+    pub name: Arc<str>,
+    /// The provider's own object: its fields are the provider's.
+    pub result: Value,
+    /// Whether the tool failed. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_error: bool,
+}
+
+/// Where something in the text comes from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct Citation {
+    /// The address of the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The title of the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The words of the source that are meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<String>,
+    /// The provider's own object, with what has no name here: positions, document numbers, scores.
+    pub source: Value,
+}
+
+/// An image or a piece of audio that the model made. One of `data` and `url` is there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct Media {
+    /// Which of the generation's media: 0, 1, 2 ... Pieces with the same number belong together, in order.
+    pub index: u32,
+    /// `image/png`, `audio/pcm` ...
+    pub media_type: String,
+    /// The bytes in base64. Each piece stands for itself: decode it, then join the bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    /// Where the provider keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Whether more pieces of it follow. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_more: bool,
+}
+
+/// How likely the tokens of the text were, when the start asked for `logprobs`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct Logprobs {
+    /// The tokens, in the order of the text.
+    pub tokens: Vec<TokenLogprob>,
+}
+
+/// One token, and how likely it was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct TokenLogprob {
+    /// The token's text. A token can end inside a character; then this has a replacement character.
+    pub token: String,
+    /// The natural logarithm of its probability.
+    pub logprob: f64,
+    /// What else could have stood there, the likeliest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub top: Vec<TopLogprob>,
+}
+
+/// A token that could have stood there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct TopLogprob {
+    /// The token's text.
+    pub token: String,
+    /// The natural logarithm of its probability.
+    pub logprob: f64,
+}
+
+/// Something of the request was left out, because the provider cannot do it and the answer is still
+/// what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct Warning {
+    /// The field of the start frame: `seed`.
+    pub field: String,
+    /// One sentence for people: what was left out or changed, and why.
+    pub message: String,
+}
+
+/// A message of the provider's as it came, before the events that it became. Only when the start asked
+/// for `raw`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct Raw {
+    /// The name of its event, where the provider names events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    /// The message: parsed, or its text where it is not JSON.
+    pub data: Value,
+}
+
 /// The generation waits for these results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
@@ -173,7 +318,7 @@ pub struct ToolResultTaken {
 }
 
 /// Tokens. In a terminal event, the sum over all turns and attempts that the provider counted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 pub struct TokenUsage {
     /// All tokens that the model read, cached ones included.
@@ -189,12 +334,22 @@ pub struct TokenUsage {
     /// Those of `output_tokens` that are reasoning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning_tokens: Option<u64>,
+    /// Those of `input_tokens` that are audio.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_audio_tokens: Option<u64>,
+    /// Those of `output_tokens` that are audio.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_audio_tokens: Option<u64>,
+    /// What they cost, by the prices of the server's configuration and in their currency. Left out where
+    /// it has none for the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
     /// Who counted.
     pub source: UsageSource,
 }
 
 /// Who counted the tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum UsageSource {
@@ -203,6 +358,7 @@ pub enum UsageSource {
     /// The provider for a part of it; the rest is estimated.
     Partial,
     /// Nobody: estimated from the length of the text, at four bytes a token.
+    #[default]
     Estimated,
 }
 
@@ -214,6 +370,11 @@ pub struct Retry {
     pub attempt: u32,
     /// The provider that is tried.
     pub provider: String,
+    /// The provider's name of the model that is tried.
+    pub model: String,
+    /// Whether the attempt goes on where the text so far stops, instead of beginning anew. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub continues: bool,
     /// Why the attempt before failed.
     pub reason: ErrorInfo,
     /// How long is waited before it, in milliseconds.

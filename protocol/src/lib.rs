@@ -39,13 +39,15 @@ pub mod message;
 pub mod server;
 
 pub use client::{
-    Attach, BadFrame, Cancel, ClientFrame, Detach, Input, OnDisconnect, Ping, Start, Timeouts, ToolResult,
+    Attach, BadFrame, Cancel, ClientFrame, Detach, Input, OnDisconnect, Ping, Start, StartUpstream, Timeouts,
+    ToolResult,
 };
 pub use close::CloseCode;
 pub use error::{ErrorCode, ErrorInfo};
 pub use event::{
-    Cancelled, CancelledBy, Delta, Event, EventFrame, Failed, FinishReason, Finished, Retry, Started, Timing,
-    TokenUsage, ToolCall, ToolCallDelta, ToolResultTaken, ToolWait, UsageSource,
+    Cancelled, CancelledBy, Citation, Delta, Event, EventFrame, Failed, FinishReason, Finished, Logprobs, Media, Raw,
+    Retry, ServerToolCall, ServerToolResult, Started, Timing, TokenLogprob, TokenUsage, ToolCall, ToolCallDelta,
+    ToolResultTaken, ToolWait, TopLogprob, UsageSource, Warning,
 };
 pub use id::GenerationId;
 pub use server::{ConnectionFrame, ErrorFrame, GoingAway, Hello, Limits, Pong, ServerFrame};

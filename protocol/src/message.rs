@@ -28,6 +28,12 @@ pub struct Message {
     /// In a `tool` message: the call that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
+    /// In an assistant message: what the `native` event of its turn carried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub native: Option<Box<Native>>,
+    /// Up to here, the conversation is worth caching at the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_control: Option<CacheControl>,
     /// Other fields of the chat-completions shape, such as `name` or `reasoning_content`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -41,6 +47,8 @@ impl Message {
             content: Some(Content::Text(text.into())),
             tool_calls: Vec::new(),
             tool_call_id: None,
+            native: None,
+            cache_control: None,
             extra: Map::new(),
         }
     }
@@ -65,6 +73,45 @@ impl fmt::Debug for Message {
             .field("tool_calls", &self.tool_calls.len())
             .finish_non_exhaustive()
     }
+}
+
+/// An answer as its own provider needs to see it again: reasoning with its signatures, encrypted items,
+/// and whatever else must come back unchanged.
+///
+/// It is opaque. A client that sends the conversation itself gives it back as `native` in the assistant
+/// message, beside `content` and `tool_calls`; within a generation the server does. The provider
+/// that made it gets this in place of those; any other provider gets those.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct Native {
+    /// The provider that can read it.
+    pub provider: String,
+    /// The answer in the provider's wire format.
+    pub content: Value,
+}
+
+impl fmt::Debug for Native {
+    /// It holds what was said.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Native").field("provider", &self.provider).finish_non_exhaustive()
+    }
+}
+
+/// A hint that everything up to here comes again, and is worth caching at the provider. Providers that
+/// cache by themselves, or not at all, ignore it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct CacheControl {
+    /// Always `ephemeral`.
+    #[serde(default = "ephemeral", rename = "type")]
+    pub kind: String,
+    /// For how long: `5m` or `1h`. Default: the provider's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<String>,
+}
+
+fn ephemeral() -> String {
+    "ephemeral".to_owned()
 }
 
 /// Who speaks in a [`Message`].
@@ -160,38 +207,65 @@ pub enum Part {
     Text {
         /// The text.
         text: String,
+        /// Up to here, the conversation is worth caching at the provider.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cache_control: Option<CacheControl>,
     },
     /// An image, by `https:` or `data:` URL.
     ImageUrl {
         /// Where the image is.
         image_url: ImageUrl,
+        /// Up to here, the conversation is worth caching at the provider.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cache_control: Option<CacheControl>,
     },
     /// Audio, inline.
     InputAudio {
         /// `{data, format}` as the provider takes it.
         input_audio: Value,
+        /// Up to here, the conversation is worth caching at the provider.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cache_control: Option<CacheControl>,
     },
     /// A file, inline or by id.
     File {
         /// `{file_data, filename}` or `{file_id}` as the provider takes it.
         file: Value,
+        /// Up to here, the conversation is worth caching at the provider.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cache_control: Option<CacheControl>,
     },
 }
 
 impl Part {
+    /// A part that is text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text { text: text.into(), cache_control: None }
+    }
+
+    /// The hint of this part, if it has one.
+    pub fn cache_control(&self) -> Option<&CacheControl> {
+        match self {
+            Self::Text { cache_control, .. }
+            | Self::ImageUrl { cache_control, .. }
+            | Self::InputAudio { cache_control, .. }
+            | Self::File { cache_control, .. } => cache_control.as_ref(),
+        }
+    }
+
     /// The text of a text part.
     pub fn as_text(&self) -> Option<&str> {
         match self {
-            Self::Text { text } => Some(text),
+            Self::Text { text, .. } => Some(text),
             _ => None,
         }
     }
 
     fn byte_len(&self) -> usize {
         match self {
-            Self::Text { text } => text.len(),
-            Self::ImageUrl { image_url } => image_url.url.len(),
-            Self::InputAudio { input_audio: value } | Self::File { file: value } => value.to_string().len(),
+            Self::Text { text, .. } => text.len(),
+            Self::ImageUrl { image_url, .. } => image_url.url.len(),
+            Self::InputAudio { input_audio: value, .. } | Self::File { file: value, .. } => value.to_string().len(),
         }
     }
 }
@@ -216,14 +290,19 @@ impl<'de> Deserialize<'de> for Part {
             image_url: Option<ImageUrl>,
             input_audio: Option<Value>,
             file: Option<Value>,
+            cache_control: Option<CacheControl>,
         }
-        let Fields { kind, text, image_url, input_audio, file } = Fields::deserialize(deserializer)?;
+        let Fields { kind, text, image_url, input_audio, file, cache_control } = Fields::deserialize(deserializer)?;
         let missing = de::Error::missing_field;
         Ok(match kind {
-            Kind::Text => Self::Text { text: text.ok_or_else(|| missing("text"))? },
-            Kind::ImageUrl => Self::ImageUrl { image_url: image_url.ok_or_else(|| missing("image_url"))? },
-            Kind::InputAudio => Self::InputAudio { input_audio: input_audio.ok_or_else(|| missing("input_audio"))? },
-            Kind::File => Self::File { file: file.ok_or_else(|| missing("file"))? },
+            Kind::Text => Self::Text { text: text.ok_or_else(|| missing("text"))?, cache_control },
+            Kind::ImageUrl => {
+                Self::ImageUrl { image_url: image_url.ok_or_else(|| missing("image_url"))?, cache_control }
+            }
+            Kind::InputAudio => {
+                Self::InputAudio { input_audio: input_audio.ok_or_else(|| missing("input_audio"))?, cache_control }
+            }
+            Kind::File => Self::File { file: file.ok_or_else(|| missing("file"))?, cache_control },
         })
     }
 }
@@ -314,6 +393,9 @@ pub struct Tool {
     pub kind: String,
     /// The function.
     pub function: ToolFunction,
+    /// Up to here, the tools are worth caching at the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_control: Option<CacheControl>,
 }
 
 /// The function of a [`Tool`].

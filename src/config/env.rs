@@ -52,6 +52,9 @@ const SECTIONS: &[&str] = &["LIMITS_", "TIMEOUTS_", "RETENTION_", "RETRY_", "PRO
 const PROVIDER_KEYS: &[(&str, Kind)] = &[
     ("wire_format", Kind::Text),
     ("base_url", Kind::Text),
+    ("region", Kind::Text),
+    ("project", Kind::Text),
+    ("api_version", Kind::Text),
     ("api_key_env", Kind::Text),
     ("api_key", Kind::Text),
     ("models", Kind::List),

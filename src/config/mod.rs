@@ -291,6 +291,12 @@ pub struct ProviderConfig {
     /// The environment variable that holds the key, instead of the vendor's usual one. [`Loader`]
     /// puts what it holds into `api_key`; what is still here was not set, and the provider stays off.
     pub api_key_env: Option<String>,
+    /// The region, for a vendor that has one in its base URL: `eu-central-1`.
+    pub region: Option<String>,
+    /// The project, for a vendor that has one in its base URL.
+    pub project: Option<String>,
+    /// The version of the API, for a vendor that wants one in the URL: `2024-10-21`.
+    pub api_version: Option<String>,
     /// Headers added to every request.
     pub headers: BTreeMap<String, String>,
     /// Models to offer in a picker. Others may be asked for too.

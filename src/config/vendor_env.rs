@@ -40,7 +40,13 @@ pub(super) fn resolve(config: &mut Config, env: &Env, replaced: &mut std::collec
         let key_env = own.or_else(|| vendor.map(|vendor| vendor.key_env).filter(|_| section.api_key_env.is_none()));
         let key = key_env.and_then(|variable| set("api_key", variable));
         let base_url = vendor.and_then(|vendor| set("base_url", vendor.base_url_env));
-        if key.is_none() && base_url.is_none() {
+        // These say where a provider is, not that it is wanted.
+        let settings: Vec<(&str, String)> = vendor
+            .map_or(&[][..], |vendor| vendor.settings_env)
+            .iter()
+            .filter_map(|&(key, variable)| Some((key, set(key, variable)?)))
+            .collect();
+        if key.is_none() && base_url.is_none() && !config.providers.contains_key(&name) {
             continue;
         }
         let section = config.providers.entry(name.clone()).or_default();
@@ -50,6 +56,14 @@ pub(super) fn resolve(config: &mut Config, env: &Env, replaced: &mut std::collec
         }
         if base_url.is_some() {
             section.base_url = base_url;
+        }
+        for (key, value) in settings {
+            let place = match key {
+                "region" => &mut section.region,
+                "project" => &mut section.project,
+                _ => &mut section.api_version,
+            };
+            *place = Some(value);
         }
     }
 }

@@ -55,6 +55,8 @@ impl Bill {
                 cached_tokens: usage.cached_tokens.or(before.cached_tokens),
                 cache_write_tokens: usage.cache_write_tokens.or(before.cache_write_tokens),
                 reasoning_tokens: usage.reasoning_tokens.or(before.reasoning_tokens),
+                input_audio_tokens: usage.input_audio_tokens.or(before.input_audio_tokens),
+                output_audio_tokens: usage.output_audio_tokens.or(before.output_audio_tokens),
                 is_partial: usage.is_partial,
             },
         });
@@ -78,14 +80,7 @@ impl Bill {
     /// The whole bill.
     pub fn total(mut self) -> TokenUsage {
         self.close();
-        self.settled.unwrap_or(TokenUsage {
-            input_tokens: 0,
-            output_tokens: 0,
-            cached_tokens: None,
-            cache_write_tokens: None,
-            reasoning_tokens: None,
-            source: UsageSource::Estimated,
-        })
+        self.settled.unwrap_or_default()
     }
 }
 
@@ -110,6 +105,9 @@ impl Open {
             cached_tokens: counted.cached_tokens,
             cache_write_tokens: counted.cache_write_tokens,
             reasoning_tokens: counted.reasoning_tokens,
+            input_audio_tokens: counted.input_audio_tokens,
+            output_audio_tokens: counted.output_audio_tokens,
+            cost: None,
             source,
         }
     }
@@ -126,6 +124,9 @@ fn sum(a: &TokenUsage, b: &TokenUsage) -> TokenUsage {
         cached_tokens: add(a.cached_tokens, b.cached_tokens),
         cache_write_tokens: add(a.cache_write_tokens, b.cache_write_tokens),
         reasoning_tokens: add(a.reasoning_tokens, b.reasoning_tokens),
+        input_audio_tokens: add(a.input_audio_tokens, b.input_audio_tokens),
+        output_audio_tokens: add(a.output_audio_tokens, b.output_audio_tokens),
+        cost: None,
         source: if a.source == b.source { a.source } else { UsageSource::Partial },
     }
 }

@@ -210,6 +210,13 @@ impl Hub {
             return Err(ErrorInfo::new(ErrorCode::NotSupported, "`continue_from` is not supported yet")
                 .with_field("continue_from"));
         }
+        if start.upstream.is_some() {
+            return Err(ErrorInfo::new(
+                ErrorCode::NotSupported,
+                "this server does not let a start choose its upstream",
+            )
+            .with_field("upstream"));
+        }
         let (provider, model) = self.resolve(&start.model).ok_or_else(|| {
             let known: Vec<_> = self.providers.iter().map(|provider| format!("{}/...", provider.name())).collect();
             let message = format!("no such model here; `model` is provider/model, one of {}", known.join(", "));

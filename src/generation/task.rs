@@ -10,9 +10,10 @@ use std::{borrow::Cow, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Durat
 
 use futures_util::FutureExt;
 use tokenwire_protocol::{
-    Cancelled, CancelledBy, Delta, ErrorCode, ErrorInfo, Event, Failed, FinishReason, Finished, Retry, Start, Started,
-    Timing, ToolCall, ToolCallDelta, ToolResultTaken, ToolWait,
-    message::{Message, MessageToolCall, Role},
+    Cancelled, CancelledBy, Delta, ErrorCode, ErrorInfo, Event, Failed, FinishReason, Finished, Logprobs, Media, Raw,
+    Retry, ServerToolCall, ServerToolResult, Start, Started, Timing, ToolCall, ToolCallDelta, ToolResultTaken,
+    ToolWait, Warning,
+    message::{Message, MessageToolCall, Native, Role},
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -26,7 +27,7 @@ use super::{
 use crate::{
     apart::Apart,
     config::RetryConfig,
-    provider::{self, ModelEvent, ModelRequest, Provider, Turn},
+    provider::{self, MediaSource, ModelEvent, ModelRequest, Provider, Turn},
 };
 
 /// What a generation was asked to do.
@@ -143,16 +144,25 @@ struct Task<'a> {
     first_token_at: Option<Instant>,
     /// Tool calls of earlier turns: the index of this turn's first one.
     calls_before: u32,
+    /// Media of earlier turns.
+    media_before: u32,
+    /// What was left out of a request already said.
+    warned: Vec<Warning>,
     turn: TurnState,
 }
 
 /// What one attempt at a turn brought.
 #[derive(Default)]
 struct TurnState {
+    /// Who is asked.
+    provider: String,
     /// Whether anything reached the log: then there is no second attempt.
     is_shown: bool,
     calls: Vec<MessageToolCall>,
     finish: Option<(FinishReason, Option<String>)>,
+    /// The answer as the provider needs to see it again.
+    native: Option<Box<Native>>,
+    media: u32,
     skipped: u32,
 }
 
@@ -166,6 +176,8 @@ impl<'a> Task<'a> {
             asked_at: None,
             first_token_at: None,
             calls_before: 0,
+            media_before: 0,
+            warned: Vec::new(),
             turn: TurnState::default(),
         }
     }
@@ -187,6 +199,7 @@ impl<'a> Task<'a> {
             }
             let calls = std::mem::take(&mut self.turn.calls);
             self.calls_before += calls.len() as u32;
+            self.media_before += self.turn.media;
             let waits = reason == FinishReason::ToolCalls && !end_at_tool_calls && !calls.is_empty();
             let answers = if waits { self.tool_answers(&calls).await } else { Vec::new() };
             let inputs = {
@@ -199,10 +212,13 @@ impl<'a> Task<'a> {
                 }
                 std::mem::take(&mut control.inputs)
             };
+            // A call that nobody answers is left out of the conversation, and what holds it with it.
+            let native = self.turn.native.take().filter(|_| waits || calls.is_empty());
             let text = self.writer.log().text_after(turn_start);
             let mut answer = Message::text(Role::Assistant, text);
             answer.content = answer.content.filter(|content| content.byte_len() > 0);
             answer.tool_calls = if waits { calls } else { Vec::new() };
+            answer.native = native;
             if answer.content.is_some() || !answer.tool_calls.is_empty() {
                 request.messages.push(answer);
             }
@@ -221,7 +237,7 @@ impl<'a> Task<'a> {
         let retry = self.hub.config().retry;
         let mut attempt = 1;
         loop {
-            self.turn = TurnState::default();
+            self.turn = TurnState { provider: provider.name().to_owned(), ..TurnState::default() };
             self.bill.open(request);
             self.asked_at.get_or_insert_with(Instant::now);
             self.enter(Phase::Asking);
@@ -253,6 +269,8 @@ impl<'a> Task<'a> {
             self.event(Event::Retry(Retry {
                 attempt,
                 provider: provider.name().to_owned(),
+                model: request.model.clone(),
+                continues: false,
                 reason: error,
                 delay_ms: delay.as_millis() as u64,
             }));
@@ -342,7 +360,8 @@ impl<'a> Task<'a> {
         }
     }
 
-    fn delta(&mut self, part: &Part, delta: &str) {
+    /// The model said something.
+    fn shown(&mut self) {
         let progress = &self.generation.progress;
         if progress.phase() == Phase::Asking {
             self.first_token_at.get_or_insert_with(Instant::now);
@@ -351,6 +370,16 @@ impl<'a> Task<'a> {
             progress.touch();
         }
         self.turn.is_shown = true;
+    }
+
+    /// Appends something that the model said at once.
+    fn said(&mut self, event: Event) {
+        self.shown();
+        self.event(event);
+    }
+
+    fn delta(&mut self, part: &Part, delta: &str) {
+        self.shown();
         self.bill.wrote(delta.len());
         if self.writer.delta(part, delta).is_err() {
             return self.fail_full();
@@ -396,19 +425,56 @@ impl Turn for Task<'_> {
                 self.delta(&Part::Arguments { index, call_id: call_id.clone(), name: name.clone() }, delta);
             }
             ModelEvent::ToolCall { index, call_id, name, arguments } => {
-                self.turn.is_shown = true;
                 let text = if arguments.trim().is_empty() { "{}" } else { arguments };
                 let parsed = serde_json::from_str(text);
                 let invalid = parsed.is_err();
                 self.turn.calls.push(MessageToolCall::new(&**call_id, &**name, text));
                 let index = self.calls_before + index;
-                self.event(Event::ToolCall(ToolCall {
+                self.said(Event::ToolCall(ToolCall {
                     index,
                     call_id: call_id.clone(),
                     name: name.clone(),
                     arguments: parsed.unwrap_or_else(|_| text.into()),
                     invalid,
                 }));
+            }
+            ModelEvent::ServerToolCall { call_id, name, arguments } => self
+                .said(Event::ServerToolCall(ServerToolCall { call_id: call_id.into(), name: name.into(), arguments })),
+            ModelEvent::ServerToolResult { call_id, name, result, is_error } => {
+                self.said(Event::ServerToolResult(ServerToolResult {
+                    call_id: call_id.into(),
+                    name: name.into(),
+                    result,
+                    is_error,
+                }))
+            }
+            ModelEvent::Citation(citation) => self.said(Event::Citation(citation)),
+            ModelEvent::Media { index, media_type, source, has_more } => {
+                self.turn.media = self.turn.media.max(index + 1);
+                let (data, url) = match source {
+                    MediaSource::Data(data) => (Some(data.into_owned()), None),
+                    MediaSource::Url(url) => (None, Some(url.into_owned())),
+                };
+                let index = self.media_before + index;
+                self.said(Event::Media(Media { index, media_type: media_type.into_owned(), data, url, has_more }));
+            }
+            ModelEvent::Logprobs(tokens) => self.said(Event::Logprobs(Logprobs { tokens })),
+            ModelEvent::Native(content) => {
+                let native = Native { provider: self.turn.provider.clone(), content };
+                self.turn.native = Some(Box::new(native.clone()));
+                self.event(Event::Native(native));
+            }
+            ModelEvent::Warning(warning) => {
+                // Every attempt and every turn would say it again.
+                if !self.warned.contains(&warning) {
+                    self.warned.push(warning.clone());
+                    self.event(Event::Warning(warning));
+                }
+            }
+            ModelEvent::Raw(message) => {
+                let data = serde_json::from_str(message.data).unwrap_or_else(|_| message.data.into());
+                let event = (!message.event.is_empty()).then(|| message.event.to_owned());
+                self.event(Event::Raw(Raw { event, data }));
             }
             ModelEvent::Usage(usage) => self.bill.count(usage),
             ModelEvent::Finish { reason, provider_reason } => {
@@ -437,13 +503,21 @@ fn model_request(start: Start, model: String, provider: &str, connect_timeout: D
         messages: start.messages,
         tools: start.tools,
         tool_choice: start.tool_choice,
+        parallel_tool_calls: start.parallel_tool_calls,
         temperature: start.temperature,
         top_p: start.top_p,
+        top_k: start.top_k,
+        presence_penalty: start.presence_penalty,
+        frequency_penalty: start.frequency_penalty,
         max_tokens: start.max_tokens,
         stop: start.stop,
         seed: start.seed,
         response_format: start.response_format,
         reasoning_effort: start.reasoning_effort,
+        reasoning_budget: start.reasoning_budget,
+        logprobs: start.logprobs,
+        top_logprobs: start.top_logprobs,
+        raw: start.raw,
         options: match provider_options.remove(provider) {
             Some(serde_json::Value::Object(options)) => options,
             _ => serde_json::Map::new(),

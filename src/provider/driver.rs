@@ -35,7 +35,10 @@ use tokenwire_protocol::{ErrorCode, ErrorInfo};
 use tower_layer::layer_fn;
 use tower_service::Service;
 
-use super::{Adapter, BoxFuture, Flow, HttpRequest, ModelRequest, Provider, Turn, Upstream, framing::Splitter};
+use super::{
+    Adapter, BoxFuture, Decoder, Flow, HttpRequest, Message, ModelEvent, ModelRequest, Provider, Turn, Upstream,
+    framing::Splitter,
+};
 
 /// Most bytes of one message. Whole images come in one.
 const MAX_MESSAGE_BYTES: usize = 8 << 20;
@@ -80,7 +83,13 @@ impl Provider for HttpProvider {
 
 impl HttpProvider {
     async fn attempt(&self, request: &ModelRequest, turn: &mut dyn Turn) -> Result<(), ErrorInfo> {
-        let http_request = self.adapter.request(request, &self.upstream)?;
+        let mut http_request = self.adapter.request(request, &self.upstream)?;
+        for warning in std::mem::take(&mut http_request.warnings) {
+            turn.emit(ModelEvent::Warning(warning));
+        }
+        if let Some(authorizer) = &self.upstream.authorizer {
+            authorizer.authorize(&mut http_request).await?;
+        }
         let mut response = CONNECT_TIMEOUT.scope(request.connect_timeout, send(http_request)).await?;
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
@@ -91,7 +100,7 @@ impl HttpProvider {
         }
         // Their values are slices of the connection's first read buffer, and would keep it to the end.
         response.headers_mut().clear();
-        self.stream(response, turn).await
+        self.stream(response, request.raw, turn).await
     }
 
     /// Vendors repeat the key that they refuse. What looks like a key is replaced where errors are
@@ -106,7 +115,7 @@ impl HttpProvider {
         error
     }
 
-    async fn stream(&self, mut response: Response, turn: &mut dyn Turn) -> Result<(), ErrorInfo> {
+    async fn stream(&self, mut response: Response, raw: bool, turn: &mut dyn Turn) -> Result<(), ErrorInfo> {
         let mut splitter = Splitter::new(self.adapter.framing(), MAX_MESSAGE_BYTES);
         let mut decoder = self.adapter.decoder(&self.upstream);
         let mut chunks = 0_u32;
@@ -115,12 +124,12 @@ impl HttpProvider {
             if chunks.is_multiple_of(MAX_HELD_CHUNKS) {
                 turn.release();
             }
-            match splitter.push(&bytes, &mut |message| decoder.decode(message, turn))? {
+            match splitter.push(&bytes, &mut |message| decode(&mut *decoder, message, raw, turn))? {
                 Flow::More => {}
                 Flow::Done => return decoder.end(turn),
             }
         }
-        splitter.finish(&mut |message| decoder.decode(message, turn))?;
+        splitter.finish(&mut |message| decode(&mut *decoder, message, raw, turn))?;
         decoder.end(turn)
     }
 
@@ -141,6 +150,14 @@ impl HttpProvider {
         }
         error
     }
+}
+
+/// Decodes one message, and shows it as it came before that where this is wanted.
+fn decode(decoder: &mut dyn Decoder, message: Message<'_>, raw: bool, turn: &mut dyn Turn) -> Result<Flow, ErrorInfo> {
+    if raw {
+        turn.emit(ModelEvent::Raw(message));
+    }
+    decoder.decode(message, turn)
 }
 
 /// The next piece of the body. Everything that is at hand comes before readers are woken.
@@ -181,7 +198,9 @@ async fn send(request: HttpRequest) -> Result<Response, ErrorInfo> {
         value.set_sensitive(true);
         headers.append(name, value);
     }
-    client()?.post(&request.url).headers(headers).body(request.body).send().await.map_err(transport)
+    let client = client()?;
+    let builder = if request.body.is_empty() { client.get(&request.url) } else { client.post(&request.url) };
+    builder.headers(headers).body(request.body).send().await.map_err(transport)
 }
 
 /// The client of this thread. A connection is driven by the thread that opened it, so sharing

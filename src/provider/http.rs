@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde_json::Value;
+use tokenwire_protocol::Warning;
 
 use super::{HttpRequest, Upstream};
 
@@ -16,7 +17,13 @@ impl HttpRequest {
                 ("accept".into(), "text/event-stream".to_owned()),
             ],
             body: body.to_string().into_bytes(),
+            warnings: Vec::new(),
         }
+    }
+
+    /// Says that `field` of the start frame was left out or changed, and why.
+    pub(crate) fn warn(&mut self, field: impl Into<String>, message: impl Into<String>) {
+        self.warnings.push(Warning { field: field.into(), message: message.into() });
     }
 
     /// Sets a header, in place of one of the same name. `name` is in lower case.

@@ -20,6 +20,7 @@
 
 pub mod anthropic;
 mod call_ids;
+mod credentials;
 pub mod demo;
 pub mod driver;
 mod errors;
@@ -28,6 +29,7 @@ pub mod framing;
 mod http;
 mod json;
 pub mod openai_chat;
+mod options;
 pub mod registry;
 mod template;
 mod tool_calls;
@@ -39,7 +41,7 @@ use std::{borrow::Cow, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 use tokenwire_protocol::{
-    ErrorCode, ErrorInfo, FinishReason,
+    Citation, ErrorCode, ErrorInfo, FinishReason, TokenLogprob, Warning,
     message::{Message as ChatMessage, Stop, Tool, ToolChoice},
 };
 
@@ -57,6 +59,11 @@ pub trait Provider: Send + Sync + 'static {
     /// Models to offer in a picker. Other names are still passed on to [`run`](Provider::run).
     fn models(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Asks the provider which models it has. `None`: it cannot be asked.
+    fn list_models(&self) -> BoxFuture<'_, Option<Result<Vec<String>, ErrorInfo>>> {
+        Box::pin(std::future::ready(None))
     }
 
     /// Runs one turn: asks the model and emits what it says, as it says it.
@@ -96,10 +103,18 @@ pub struct ModelRequest {
     pub tools: Vec<Tool>,
     /// Whether and which tool must be called.
     pub tool_choice: Option<ToolChoice>,
+    /// Whether several tools may be called in one turn.
+    pub parallel_tool_calls: Option<bool>,
     /// Sampling temperature.
     pub temperature: Option<f64>,
     /// Nucleus sampling.
     pub top_p: Option<f64>,
+    /// How many of the likeliest tokens are drawn from.
+    pub top_k: Option<u64>,
+    /// Makes tokens that stand in the text less likely.
+    pub presence_penalty: Option<f64>,
+    /// Makes tokens less likely the more often they stand in the text.
+    pub frequency_penalty: Option<f64>,
     /// The most tokens that the model may write.
     pub max_tokens: Option<u64>,
     /// Where the model stops.
@@ -110,6 +125,14 @@ pub struct ModelRequest {
     pub response_format: Option<Value>,
     /// How long to think.
     pub reasoning_effort: Option<String>,
+    /// The most tokens to think.
+    pub reasoning_budget: Option<u64>,
+    /// Whether to say how likely the tokens were.
+    pub logprobs: bool,
+    /// How many other tokens to name beside each.
+    pub top_logprobs: Option<u8>,
+    /// Whether the provider's own messages are wanted beside the events. The driver's business, not the adapter's.
+    pub raw: bool,
     /// Fields for this provider alone, put into its request as they are.
     pub options: Map<String, Value>,
     /// How long connecting to the provider may take.
@@ -147,6 +170,49 @@ pub enum ModelEvent<'a> {
         /// All of the arguments as the model wrote them; empty for none.
         arguments: &'a str,
     },
+    /// The provider runs a tool of its own.
+    ServerToolCall {
+        /// The call's id; made up where the provider has none.
+        call_id: &'a str,
+        /// The tool, as the provider names it.
+        name: &'a str,
+        /// What it is asked, where that is known before the result.
+        arguments: Option<Value>,
+    },
+    /// What a tool of the provider's answered.
+    ServerToolResult {
+        /// The call.
+        call_id: &'a str,
+        /// The tool.
+        name: &'a str,
+        /// The provider's own object.
+        result: Value,
+        /// Whether the tool failed.
+        is_error: bool,
+    },
+    /// Where something in the text comes from.
+    Citation(Citation),
+    /// An image or a piece of audio. `index` counts the media of this turn: 0, 1, 2 ...
+    Media {
+        /// Which of this turn's media.
+        index: u32,
+        /// `image/png`, `audio/pcm` ...
+        media_type: Cow<'a, str>,
+        /// The bytes, or where they are.
+        source: MediaSource<'a>,
+        /// Whether more pieces of it follow.
+        has_more: bool,
+    },
+    /// How likely these tokens were.
+    Logprobs(Vec<TokenLogprob>),
+    /// The turn's answer as this provider needs to see it again, in its wire format. Once in a turn, before the
+    /// finish, and only where `content` and `tool_calls` of an assistant message would lose something.
+    /// The request after it has it in [`ChatMessage::native`].
+    Native(Value),
+    /// Something of the request was left out.
+    Warning(Warning),
+    /// A message of the provider's as it came.
+    Raw(Message<'a>),
     /// What the turn cost so far. The last one counts.
     Usage(Usage),
     /// Why the model stopped, and the provider's own word for it.
@@ -156,6 +222,15 @@ pub enum ModelEvent<'a> {
         /// As the provider said it.
         provider_reason: Option<Cow<'a, str>>,
     },
+}
+
+/// Where the bytes of [`ModelEvent::Media`] are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MediaSource<'a> {
+    /// Here, in base64 that stands for itself.
+    Data(Cow<'a, str>),
+    /// At this address.
+    Url(Cow<'a, str>),
 }
 
 /// Tokens of one turn as the provider counted them, normalised.
@@ -171,6 +246,10 @@ pub struct Usage {
     pub cache_write_tokens: Option<u64>,
     /// Those written as reasoning.
     pub reasoning_tokens: Option<u64>,
+    /// Those read that are audio.
+    pub input_audio_tokens: Option<u64>,
+    /// Those written that are audio.
+    pub output_audio_tokens: Option<u64>,
     /// Whether these are running numbers of an unfinished turn, such as Anthropic's first ones.
     pub is_partial: bool,
 }
@@ -186,9 +265,13 @@ pub trait Adapter: Send + Sync + 'static {
 
     /// Builds the HTTP request.
     ///
+    /// What the provider cannot do is an error where the answer would not be what was asked for (an image
+    /// that it cannot see), and left out with a [warning](HttpRequest::warn) where it still is (a seed). Never
+    /// silently. [`ModelRequest::options`] go in last and win.
+    ///
     /// # Errors
     ///
-    /// [`ErrorCode::NotSupported`] or [`ErrorCode::BadField`] for what this wire format cannot carry.
+    /// [`ErrorCode::NotSupported`] or [`ErrorCode::BadField`] with the field at fault.
     fn request(&self, request: &ModelRequest, upstream: &Upstream) -> Result<HttpRequest, ErrorInfo>;
 
     /// A decoder for one answer.
@@ -198,6 +281,22 @@ pub trait Adapter: Send + Sync + 'static {
     ///
     /// The message may hold the provider's own words; the caller redacts keys.
     fn error(&self, status: u16, body: &[u8]) -> ErrorInfo;
+
+    /// The request that lists the upstream's models. `None`: it cannot be asked.
+    fn models_request(&self, upstream: &Upstream) -> Option<HttpRequest> {
+        let _ = upstream;
+        None
+    }
+
+    /// Reads the answer to it: the models that can be asked for a stream.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::ProviderProtocol`] for a body that is no list.
+    fn models(&self, body: &[u8]) -> Result<Vec<String>, ErrorInfo> {
+        let _ = body;
+        Ok(Vec::new())
+    }
 }
 
 /// Turns the messages of one answer into events.
@@ -244,15 +343,17 @@ pub struct Message<'a> {
     pub data: &'a str,
 }
 
-/// An HTTP request, as an adapter builds it: always a POST.
+/// An HTTP request, as an adapter builds it: a POST, or with an empty body a GET.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpRequest {
     /// The absolute URL.
     pub url: String,
     /// Header names in lower case, and values. Holds the key.
     pub headers: Vec<(Cow<'static, str>, String)>,
-    /// The body, JSON.
+    /// The body, JSON. Empty: the request is a GET.
     pub body: Vec<u8>,
+    /// What was left out of the request.
+    pub warnings: Vec<Warning>,
 }
 
 impl std::fmt::Debug for HttpRequest {
@@ -274,10 +375,27 @@ pub struct Upstream {
     pub base_url: String,
     /// The key. `None`: the vendor needs none.
     pub key: Option<Secret>,
+    /// The version of the API that is asked for, where the vendor wants one in the URL.
+    pub api_version: Option<String>,
+    /// What makes every request acceptable that a key in a header does not: a signature, or a token that is
+    /// fetched. `None`: the adapter's header with `key` is enough.
+    pub authorizer: Option<Arc<dyn Authorizer>>,
     /// Headers added to every request.
     pub headers: Vec<(String, String)>,
     /// How it departs from its wire format.
     pub quirks: vendors::Quirks,
+}
+
+/// Makes a finished request acceptable to its upstream: signs it, or puts a fresh token into it. Called by the
+/// driver right before each attempt; may do I/O, and keeps what it fetched for as long as that is good.
+pub trait Authorizer: Send + Sync + 'static {
+    /// Adds the headers that say who asks.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Authentication`] when there are no credentials, or none that are good; [`ErrorCode::Network`]
+    /// when they could not be fetched.
+    fn authorize<'a>(&'a self, request: &'a mut HttpRequest) -> BoxFuture<'a, Result<(), ErrorInfo>>;
 }
 
 /// A key or token. Its debug output is `***`.

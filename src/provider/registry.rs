@@ -13,7 +13,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    Adapter, Provider, Secret, Upstream,
+    Adapter, Provider, Secret, Upstream, credentials,
     demo::Demo,
     driver::HttpProvider,
     vendors::{self, VENDORS, Vendor, vendor},
@@ -113,10 +113,16 @@ fn switch_on(name: &str, vendor: Option<&Vendor>, section: Option<&ProviderConfi
     }
     let adapter = wire_format(vendor, &section).ok_or(Off::Incomplete("wire_format"))?;
     let base_url = section.base_url.as_deref().or(vendor.map(|vendor| vendor.base_url));
+    let base_url = base_url.ok_or(Off::Incomplete("base_url"))?;
     let upstream = Upstream {
         name: name.to_owned(),
-        base_url: base_url.ok_or(Off::Incomplete("base_url"))?.trim_end_matches('/').to_owned(),
+        base_url: fill(base_url, &section)?.trim_end_matches('/').to_owned(),
         key: section.api_key.as_deref().map(Secret::new),
+        authorizer: match vendor {
+            Some(vendor) => credentials::authorizer(vendor.credentials, &section)?,
+            None => None,
+        },
+        api_version: section.api_version.clone(),
         headers: section.headers.into_iter().collect(),
         quirks: vendor.map(|vendor| vendor.quirks).unwrap_or_default(),
     };
@@ -125,6 +131,18 @@ fn switch_on(name: &str, vendor: Option<&Vendor>, section: Option<&ProviderConfi
         _ => section.models,
     };
     Ok(HttpProvider::new(adapter, upstream, models))
+}
+
+/// Puts region and project into a vendor's base URL.
+fn fill(base_url: &str, section: &ProviderConfig) -> Result<String, Off> {
+    let mut filled = base_url.to_owned();
+    for (key, value) in [("region", &section.region), ("project", &section.project)] {
+        let place = format!("{{{key}}}");
+        if filled.contains(&place) {
+            filled = filled.replace(&place, value.as_deref().ok_or(Off::Incomplete(key))?);
+        }
+    }
+    Ok(filled)
 }
 
 fn wire_format(vendor: Option<&Vendor>, section: &ProviderConfig) -> Option<Arc<dyn Adapter>> {

@@ -65,6 +65,14 @@ pub enum Effort {
     TemplateArguments,
 }
 
+/// What a vendor is asked with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Credentials {
+    /// A key, which the adapter puts into a header.
+    #[default]
+    Key,
+}
+
 /// A vendor.
 #[derive(Clone, Copy, Debug)]
 pub struct Vendor {
@@ -72,7 +80,7 @@ pub struct Vendor {
     pub name: &'static str,
     /// The wire format that it speaks.
     pub wire_format: &'static str,
-    /// Where it is, without a slash at the end.
+    /// Where it is, without a slash at the end. `{region}` and `{project}` are those of its section.
     pub base_url: &'static str,
     /// The environment variable that points it elsewhere, as the vendor's own SDK names it.
     pub base_url_env: &'static str,
@@ -80,6 +88,10 @@ pub struct Vendor {
     pub key_env: &'static str,
     /// Whether it works only with a key. Servers on one's own machine mostly do without.
     pub needs_key: bool,
+    /// What it is asked with.
+    pub credentials: Credentials,
+    /// Variables that set other keys of its section: the key (`region`), and the variable.
+    pub settings_env: &'static [(&'static str, &'static str)],
     /// How it departs from its wire format.
     pub quirks: Quirks,
     /// Models to offer in a picker.
@@ -115,6 +127,8 @@ const fn chat(
         base_url_env,
         key_env,
         needs_key: true,
+        credentials: Credentials::Key,
+        settings_env: &[],
         quirks: Quirks::DEFAULT,
         models,
     }
@@ -151,6 +165,8 @@ pub const VENDORS: &[Vendor] = &[
         base_url_env: "ANTHROPIC_BASE_URL",
         key_env: "ANTHROPIC_API_KEY",
         needs_key: true,
+        credentials: Credentials::Key,
+        settings_env: &[],
         quirks: Quirks::DEFAULT,
         models: &["claude-sonnet-4-5", "claude-haiku-4-5", "claude-opus-4-5"],
     },

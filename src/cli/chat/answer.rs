@@ -167,7 +167,10 @@ impl Answer {
                 (Some(Show::Note("cancelled".to_owned())), Step::Over(Ending::Cancelled(bill)))
             }
             Event::Failed(failed) => (None, Step::Over(Ending::Failed(failed.error.to_string()))),
-            Event::Started(_) | Event::ToolCallDelta(_) | Event::Usage(_) => (None, Step::Wait),
+            Event::Warning(warning) => {
+                (Some(Show::Note(format!("{}: {}", warning.field, warning.message))), Step::Wait)
+            }
+            _ => (None, Step::Wait),
         }
     }
 

@@ -145,14 +145,8 @@ mod tests {
 
     #[test]
     fn the_bill_is_one_line() {
-        let usage = TokenUsage {
-            input_tokens: 12,
-            output_tokens: 350,
-            cached_tokens: None,
-            cache_write_tokens: None,
-            reasoning_tokens: None,
-            source: UsageSource::Provider,
-        };
+        let usage =
+            TokenUsage { input_tokens: 12, output_tokens: 350, source: UsageSource::Provider, ..TokenUsage::default() };
         let mut bill = Bill { usage, timing: Timing { queue_ms: 0, first_token_ms: Some(300), total_ms: 7300 } };
         assert_eq!(bill_line(&bill), "12 + 350 tokens, counted by the provider; first after 300 ms; 50.0 tokens/s");
         bill.timing.first_token_ms = None;

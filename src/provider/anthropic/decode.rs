@@ -236,6 +236,7 @@ impl MessagesDecoder {
             cache_write_tokens: cache_write,
             reasoning_tokens: total.output_tokens_details.thinking_tokens.0,
             is_partial: self.stop_reason.is_none(),
+            ..Usage::default()
         }));
     }
 }

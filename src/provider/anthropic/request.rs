@@ -6,7 +6,7 @@ use tokenwire_protocol::{
     message::{Content, Message, Part, Role, Tool, ToolChoice},
 };
 
-use super::super::{HttpRequest, ModelRequest, Upstream, call_ids::CallIdRule};
+use super::super::{HttpRequest, ModelRequest, Upstream, call_ids::CallIdRule, options};
 
 /// The most tokens of an answer when the request does not say: the API wants a number. Thinking
 /// comes on top. Fits every model from Claude 3.5 on.
@@ -40,7 +40,7 @@ pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpR
     set("stop_sequences", (!stops.is_empty()).then(|| json!(stops)));
     set("thinking", thinking.field());
     set("output_config", output_config(request, &thinking)?);
-    body.extend(request.options.clone());
+    options::merge(&mut body, &request.options);
     body.insert("stream".into(), true.into());
 
     let mut http = HttpRequest::post(upstream, "/v1/messages", &Value::Object(body));
@@ -144,14 +144,14 @@ fn text_block(text: &str) -> Option<Value> {
 fn block(part: &Part) -> Result<Option<Value>, ErrorInfo> {
     let not_supported = |what: &'static str| ErrorInfo::new(ErrorCode::NotSupported, what);
     match part {
-        Part::Text { text } => Ok(text_block(text)),
-        Part::ImageUrl { image_url } => {
+        Part::Text { text, .. } => Ok(text_block(text)),
+        Part::ImageUrl { image_url, .. } => {
             let source = source(&image_url.url).ok_or_else(|| {
                 ErrorInfo::new(ErrorCode::BadField, "an image is neither an https: nor a base64 data: URL")
             })?;
             Ok(Some(json!({"type": "image", "source": source})))
         }
-        Part::File { file } => {
+        Part::File { file, .. } => {
             let source = file["file_data"].as_str().and_then(source);
             let source = source.ok_or_else(|| not_supported("this provider takes files only as a base64 data: URL"))?;
             let mut document = json!({"type": "document", "source": source});

@@ -41,6 +41,7 @@ impl Turn for Heard {
             }
             ModelEvent::Usage(usage) => self.usage = Some(usage),
             ModelEvent::Finish { reason, .. } => self.finish = Some(reason),
+            other => panic!("the demo says no such thing: {other:?}"),
         }
     }
 }

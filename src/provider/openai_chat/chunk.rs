@@ -195,7 +195,7 @@ impl ChatUsage {
                 .or(prompt.cache_creation_tokens.0)
                 .or(self.cache_creation_input_tokens.0),
             reasoning_tokens,
-            is_partial: false,
+            ..Usage::default()
         }
     }
 

@@ -7,7 +7,7 @@ use tokenwire_protocol::{
 };
 
 use super::super::{
-    HttpRequest, ModelRequest, Upstream,
+    HttpRequest, ModelRequest, Upstream, options,
     vendors::{Effort, Quirks},
 };
 
@@ -42,7 +42,7 @@ pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpR
     if quirks.include_usage {
         body.insert("stream_options".into(), json!({"include_usage": true}));
     }
-    body.extend(request.options.clone());
+    options::merge(&mut body, &request.options);
     body.insert("stream".into(), true.into());
 
     let mut http = HttpRequest::post(upstream, "/chat/completions", &Value::Object(body));

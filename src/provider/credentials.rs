@@ -1,0 +1,21 @@
+//! Credentials that are more than a key in a header.
+
+use std::sync::Arc;
+
+use super::{Authorizer, registry::Off, vendors::Credentials};
+use crate::config::ProviderConfig;
+
+/// What authorizes the requests to a vendor; nothing where the adapter's header with the key does.
+///
+/// # Errors
+///
+/// Why the vendor is off: credentials that it needs are not configured.
+pub(super) fn authorizer(
+    credentials: Credentials,
+    section: &ProviderConfig,
+) -> Result<Option<Arc<dyn Authorizer>>, Off> {
+    let _ = section;
+    match credentials {
+        Credentials::Key => Ok(None),
+    }
+}
