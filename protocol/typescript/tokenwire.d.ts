@@ -12,6 +12,17 @@ export interface AttachFrame {
   epoch?: string | null;
 }
 
+/**
+ * A hint that everything up to here comes again, and is worth caching at the provider. Providers that
+ * cache by themselves, or not at all, ignore it.
+ */
+export interface CacheControl {
+  /** For how long: `5m` or `1h`. Default: the provider's. */
+  ttl?: string | null;
+  /** Always `ephemeral`. */
+  type?: string;
+}
+
 /** Stops a generation. Valid before, during and after it; never an error for one's own finished generation. */
 export interface CancelFrame {
   type: "cancel";
@@ -52,6 +63,26 @@ export interface CancelledFrame {
   reason?: string;
   /** The whole text so far, when the start asked to `accumulate`. */
   text?: string;
+}
+
+/** Where something in the text comes from. */
+export interface CitationFrame {
+  type: "citation";
+  /** The generation. */
+  id: GenerationId;
+  /**
+   * The event's position: 1, 2, 3 ... without holes. A frame that merges several deltas
+   * carries the last position that it covers.
+   */
+  seq: number;
+  /** The provider's own object, with what has no name here: positions, document numbers, scores. */
+  source: unknown;
+  /** The words of the source that are meant. */
+  quote?: string;
+  /** The title of the source. */
+  title?: string;
+  /** The address of the source. */
+  url?: string;
 }
 
 /**
@@ -162,6 +193,8 @@ export type ErrorCode =
   | "quota"
   /** The provider is overloaded. */
   | "overloaded"
+  /** The provider itself ran out of time. */
+  | "provider_timeout"
   /** The provider failed. */
   | "provider_error"
   /** What the provider sent could not be understood. */
@@ -184,6 +217,10 @@ export interface ErrorFrame {
   id?: GenerationId;
   /** The provider that failed. */
   provider?: string;
+  /** The provider's own code for it: `insufficient_quota`. */
+  provider_code?: string;
+  /** The id under which the provider knows the request, for its support. */
+  request_id?: string;
   /** How long to wait before that, in milliseconds, where it is known. */
   retry_after_ms?: number;
   /** The HTTP status that the provider answered with. */
@@ -202,6 +239,10 @@ export interface ErrorInfo {
   field?: string;
   /** The provider that failed. */
   provider?: string;
+  /** The provider's own code for it: `insufficient_quota`. */
+  provider_code?: string;
+  /** The id under which the provider knows the request, for its support. */
+  request_id?: string;
   /** How long to wait before that, in milliseconds, where it is known. */
   retry_after_ms?: number;
   /** The HTTP status that the provider answered with. */
@@ -216,6 +257,14 @@ export type EventFrame =
   | RefusalFrame
   | ToolCallDeltaFrame
   | ToolCallFrame
+  | ServerToolCallFrame
+  | ServerToolResultFrame
+  | CitationFrame
+  | MediaFrame
+  | LogprobsFrame
+  | NativeFrame
+  | WarningFrame
+  | RawFrame
   | ToolWaitFrame
   | ToolResultTakenFrame
   | UsageFrame
@@ -340,12 +389,52 @@ export interface Limits {
   max_attachments: number;
 }
 
+/** How likely the tokens of the text were, when the start asked for `logprobs`. */
+export interface LogprobsFrame {
+  type: "logprobs";
+  /** The generation. */
+  id: GenerationId;
+  /**
+   * The event's position: 1, 2, 3 ... without holes. A frame that merges several deltas
+   * carries the last position that it covers.
+   */
+  seq: number;
+  /** The tokens, in the order of the text. */
+  tokens: TokenLogprob[];
+}
+
+/** An image or a piece of audio that the model made. One of `data` and `url` is there. */
+export interface MediaFrame {
+  type: "media";
+  /** The generation. */
+  id: GenerationId;
+  /**
+   * The event's position: 1, 2, 3 ... without holes. A frame that merges several deltas
+   * carries the last position that it covers.
+   */
+  seq: number;
+  /** Which of the generation's media: 0, 1, 2 ... Pieces with the same number belong together, in order. */
+  index: number;
+  /** `image/png`, `audio/pcm` ... */
+  media_type: string;
+  /** The bytes in base64. Each piece stands for itself: decode it, then join the bytes. */
+  data?: string;
+  /** Whether more pieces of it follow. Default false. */
+  has_more?: boolean;
+  /** Where the provider keeps it. */
+  url?: string;
+}
+
 /** One message of the conversation. */
 export interface Message {
   /** Who speaks. */
   role: Role;
+  /** Up to here, the conversation is worth caching at the provider. */
+  cache_control?: CacheControl | null;
   /** What is said. May be left out only in an assistant message with `tool_calls`. */
   content?: Content | null;
+  /** In an assistant message: what the `native` event of its turn carried. */
+  native?: Native | null;
   /** In a `tool` message: the call that it answers. */
   tool_call_id?: string | null;
   /** The tool calls that an assistant message made. */
@@ -371,6 +460,44 @@ export interface MessageToolCall {
   type?: string;
 }
 
+/**
+ * An answer as its own provider needs to see it again: reasoning with its signatures, encrypted items,
+ * and whatever else must come back unchanged.
+ *
+ * It is opaque. A client that sends the conversation itself gives it back as `native` in the assistant
+ * message, beside `content` and `tool_calls`; within a generation the server does. The provider
+ * that made it gets this in place of those; any other provider gets those.
+ */
+export interface Native {
+  /** The provider that can read it. */
+  provider: string;
+  /** The answer in the provider's wire format. */
+  content: unknown;
+}
+
+/**
+ * An answer as its own provider needs to see it again: reasoning with its signatures, encrypted items,
+ * and whatever else must come back unchanged.
+ *
+ * It is opaque. A client that sends the conversation itself gives it back as `native` in the assistant
+ * message, beside `content` and `tool_calls`; within a generation the server does. The provider
+ * that made it gets this in place of those; any other provider gets those.
+ */
+export interface NativeFrame {
+  type: "native";
+  /** The generation. */
+  id: GenerationId;
+  /**
+   * The event's position: 1, 2, 3 ... without holes. A frame that merges several deltas
+   * carries the last position that it covers.
+   */
+  seq: number;
+  /** The provider that can read it. */
+  provider: string;
+  /** The answer in the provider's wire format. */
+  content: unknown;
+}
+
 /** What happens to a generation when no connection is attached to it any more. */
 export type OnDisconnect =
   /** Cancelled after the server's grace period, unless somebody attaches before. `"cancel"`. */
@@ -389,24 +516,32 @@ export type Part =
     type: "text";
     /** The text. */
     text: string;
+    /** Up to here, the conversation is worth caching at the provider. */
+    cache_control?: CacheControl | null;
   }
   /** An image, by `https:` or `data:` URL. */
   | {
     type: "image_url";
     /** Where the image is. */
     image_url: ImageUrl;
+    /** Up to here, the conversation is worth caching at the provider. */
+    cache_control?: CacheControl | null;
   }
   /** Audio, inline. */
   | {
     type: "input_audio";
     /** `{data, format}` as the provider takes it. */
     input_audio: unknown;
+    /** Up to here, the conversation is worth caching at the provider. */
+    cache_control?: CacheControl | null;
   }
   /** A file, inline or by id. */
   | {
     type: "file";
     /** `{file_data, filename}` or `{file_id}` as the provider takes it. */
     file: unknown;
+    /** Up to here, the conversation is worth caching at the provider. */
+    cache_control?: CacheControl | null;
   };
 
 /** Asks for a `pong`. Browsers cannot send the protocol's own pings. */
@@ -421,6 +556,25 @@ export interface PongFrame {
   type: "pong";
   /** What the `ping` carried. */
   nonce?: unknown;
+}
+
+/**
+ * A message of the provider's as it came, before the events that it became. Only when the start asked
+ * for `raw`.
+ */
+export interface RawFrame {
+  type: "raw";
+  /** The generation. */
+  id: GenerationId;
+  /**
+   * The event's position: 1, 2, 3 ... without holes. A frame that merges several deltas
+   * carries the last position that it covers.
+   */
+  seq: number;
+  /** The message: parsed, or its text where it is not JSON. */
+  data: unknown;
+  /** The name of its event, where the provider names events. */
+  event?: string;
 }
 
 /** A piece of the model's reasoning. */
@@ -465,10 +619,14 @@ export interface RetryFrame {
   attempt: number;
   /** The provider that is tried. */
   provider: string;
+  /** The provider's name of the model that is tried. */
+  model: string;
   /** Why the attempt before failed. */
   reason: ErrorInfo;
   /** How long is waited before it, in milliseconds. */
   delay_ms: number;
+  /** Whether the attempt goes on where the text so far stops, instead of beginning anew. Default false. */
+  continues?: boolean;
 }
 
 /** Who speaks in a `Message`. */
@@ -491,6 +649,44 @@ export type ServerFrame =
   /** About the connection. */
   | ConnectionFrame;
 
+/** The provider runs a tool of its own, such as a web search. Nobody has to answer it. */
+export interface ServerToolCallFrame {
+  type: "server_tool_call";
+  /** The generation. */
+  id: GenerationId;
+  /**
+   * The event's position: 1, 2, 3 ... without holes. A frame that merges several deltas
+   * carries the last position that it covers.
+   */
+  seq: number;
+  /** The call's id, unique within the generation. */
+  call_id: string;
+  /** The tool, as the provider names it: `web_search`, `code_interpreter`. */
+  name: string;
+  /** What it is asked, where the provider says so before the result. */
+  arguments?: unknown;
+}
+
+/** What a tool of the provider's answered. */
+export interface ServerToolResultFrame {
+  type: "server_tool_result";
+  /** The generation. */
+  id: GenerationId;
+  /**
+   * The event's position: 1, 2, 3 ... without holes. A frame that merges several deltas
+   * carries the last position that it covers.
+   */
+  seq: number;
+  /** The call. */
+  call_id: string;
+  /** The tool. */
+  name: string;
+  /** The provider's own object: its fields are the provider's. */
+  result: unknown;
+  /** Whether the tool failed. Default false. */
+  is_error?: boolean;
+}
+
 /**
  * Runs a generation, and attaches the connection to it from its first event.
  *
@@ -511,6 +707,10 @@ export interface StartFrame {
    * `tool_result` frames and going on. Default false.
    */
   end_at_tool_calls?: boolean;
+  /** Makes tokens less likely the more often they stand in the text already, -2 to 2. */
+  frequency_penalty?: number | null;
+  /** Ask for `logprobs` events. Default false. */
+  logprobs?: boolean;
   /** The most tokens that the model may write, per turn. */
   max_tokens?: number | null;
   /** The conversation. */
@@ -519,11 +719,19 @@ export interface StartFrame {
   metadata?: Record<string, unknown>;
   /** What happens when no connection is attached any more. Default: `cancel` after the server's grace period. */
   on_disconnect?: OnDisconnect | null;
+  /** Whether the model may call several tools in one turn. Default: the provider decides, mostly yes. */
+  parallel_tool_calls?: boolean | null;
+  /** Makes tokens that stand in the text already less likely, -2 to 2. */
+  presence_penalty?: number | null;
   /**
    * Fields for one provider, by its name, put into its request as they are:
    * `{"openai": {"service_tier": "flex"}}`.
    */
   provider_options?: Record<string, unknown>;
+  /** Send the provider's own messages too, as `raw` events. Default false. */
+  raw?: boolean;
+  /** The most tokens to think, for providers that count rather than grade. Wins over `reasoning_effort` there. */
+  reasoning_budget?: number | null;
   /** How long to think: `none`, `minimal`, `low`, `medium`, `high`, or what the provider knows. */
   reasoning_effort?: string | null;
   /** `{"type":"json_schema",...}` as in chat completions. */
@@ -540,8 +748,22 @@ export interface StartFrame {
   tool_choice?: ToolChoice | null;
   /** Tools that the model may call. */
   tools?: Tool[];
+  /** Only the so many likeliest tokens are drawn from. */
+  top_k?: number | null;
+  /** How many other tokens to name beside each, with `logprobs`. Default none. */
+  top_logprobs?: number | null;
   /** Nucleus sampling, 0 to 1. */
   top_p?: number | null;
+  /** Where to ask, instead of where the server is configured to. Refused unless its configuration allows it. */
+  upstream?: StartUpstream | null;
+}
+
+/** Where to ask, and with which key, for one generation. What is left out is as configured. */
+export interface StartUpstream {
+  /** The provider's key. With a `base_url`, the server's own key is never sent. */
+  api_key?: string | null;
+  /** Where the provider is: `https://gateway.example.com/v1`. Its host must be one that the server lists. */
+  base_url?: string | null;
 }
 
 /** The generation was accepted. Always seq 1. */
@@ -607,6 +829,16 @@ export interface Timing {
   first_token_ms?: number;
 }
 
+/** One token, and how likely it was. */
+export interface TokenLogprob {
+  /** The token's text. A token can end inside a character; then this has a replacement character. */
+  token: string;
+  /** The natural logarithm of its probability. */
+  logprob: number;
+  /** What else could have stood there, the likeliest first. */
+  top?: TopLogprob[];
+}
+
 /** Tokens. In a terminal event, the sum over all turns and attempts that the provider counted. */
 export interface TokenUsage {
   /** All tokens that the model read, cached ones included. */
@@ -619,6 +851,15 @@ export interface TokenUsage {
   cache_write_tokens?: number;
   /** Those of `input_tokens` that came from the provider's cache. */
   cached_tokens?: number;
+  /**
+   * What they cost, by the prices of the server's configuration and in their currency. Left out where
+   * it has none for the model.
+   */
+  cost?: number;
+  /** Those of `input_tokens` that are audio. */
+  input_audio_tokens?: number;
+  /** Those of `output_tokens` that are audio. */
+  output_audio_tokens?: number;
   /** Those of `output_tokens` that are reasoning. */
   reasoning_tokens?: number;
 }
@@ -627,6 +868,8 @@ export interface TokenUsage {
 export interface Tool {
   /** The function. */
   function: ToolFunction;
+  /** Up to here, the tools are worth caching at the provider. */
+  cache_control?: CacheControl | null;
   /** Always `function`. */
   type?: string;
 }
@@ -740,6 +983,14 @@ export interface ToolWaitFrame {
   call_ids: string[];
 }
 
+/** A token that could have stood there. */
+export interface TopLogprob {
+  /** The token's text. */
+  token: string;
+  /** The natural logarithm of its probability. */
+  logprob: number;
+}
+
 /** What a turn cost. */
 export interface UsageFrame {
   type: "usage";
@@ -760,6 +1011,15 @@ export interface UsageFrame {
   cache_write_tokens?: number;
   /** Those of `input_tokens` that came from the provider's cache. */
   cached_tokens?: number;
+  /**
+   * What they cost, by the prices of the server's configuration and in their currency. Left out where
+   * it has none for the model.
+   */
+  cost?: number;
+  /** Those of `input_tokens` that are audio. */
+  input_audio_tokens?: number;
+  /** Those of `output_tokens` that are audio. */
+  output_audio_tokens?: number;
   /** Those of `output_tokens` that are reasoning. */
   reasoning_tokens?: number;
 }
@@ -772,3 +1032,22 @@ export type UsageSource =
   | "partial"
   /** Nobody: estimated from the length of the text, at four bytes a token. */
   | "estimated";
+
+/**
+ * Something of the request was left out, because the provider cannot do it and the answer is still
+ * what was asked for.
+ */
+export interface WarningFrame {
+  type: "warning";
+  /** The generation. */
+  id: GenerationId;
+  /**
+   * The event's position: 1, 2, 3 ... without holes. A frame that merges several deltas
+   * carries the last position that it covers.
+   */
+  seq: number;
+  /** The field of the start frame: `seed`. */
+  field: string;
+  /** One sentence for people: what was left out or changed, and why. */
+  message: string;
+}
