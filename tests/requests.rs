@@ -11,23 +11,15 @@ use tokenwire::{
 };
 
 /// A request from the fields of a `start` frame.
-fn model_request(fields: Value) -> ModelRequest {
-    let field = |name: &str| fields.get(name).cloned();
-    ModelRequest {
-        model: fields["model"].as_str().unwrap_or("m").to_owned(),
-        messages: serde_json::from_value(fields["messages"].clone()).unwrap(),
-        tools: field("tools").map(|value| serde_json::from_value(value).unwrap()).unwrap_or_default(),
-        tool_choice: field("tool_choice").map(|value| serde_json::from_value(value).unwrap()),
-        temperature: fields["temperature"].as_f64(),
-        top_p: fields["top_p"].as_f64(),
-        max_tokens: fields["max_tokens"].as_u64(),
-        stop: field("stop").map(|value| serde_json::from_value(value).unwrap()),
-        seed: fields["seed"].as_i64(),
-        response_format: field("response_format"),
-        reasoning_effort: fields["reasoning_effort"].as_str().map(str::to_owned),
-        options: field("options").map(|value| serde_json::from_value(value).unwrap()).unwrap_or_default(),
-        ..ModelRequest::default()
+fn model_request(vendor: &str, mut fields: Value) -> ModelRequest {
+    let object = fields.as_object_mut().unwrap();
+    object.insert("id".into(), "g".into());
+    let model = format!("{vendor}/{}", object.get("model").and_then(Value::as_str).unwrap_or("m"));
+    object.insert("model".into(), model.into());
+    if let Some(options) = object.remove("options") {
+        object.insert("provider_options".into(), json!({vendor: options}));
     }
+    ModelRequest::from_start(serde_json::from_value(fields).unwrap(), vendor)
 }
 
 fn upstream(vendor: &str) -> Upstream {
@@ -45,7 +37,7 @@ fn upstream(vendor: &str) -> Upstream {
 
 fn build(vendor: &str, fields: Value) -> HttpRequest {
     let adapter = vendors::adapter(vendors::vendor(vendor).unwrap().wire_format).unwrap();
-    adapter.request(&model_request(fields), &upstream(vendor)).unwrap()
+    adapter.request(&model_request(vendor, fields), &upstream(vendor)).unwrap()
 }
 
 fn body(vendor: &str, fields: Value) -> Value {
@@ -197,7 +189,7 @@ fn configured_headers_win() {
     let mut upstream = upstream("openai");
     upstream.headers = vec![("Authorization".into(), "Basic x".into()), ("X-Title".into(), "t".into())];
     let adapter = vendors::adapter("openai-chat").unwrap();
-    let request = adapter.request(&model_request(hello()), &upstream).unwrap();
+    let request = adapter.request(&model_request("openai", hello()), &upstream).unwrap();
     assert_eq!(header(&request, "authorization"), ["Basic x"]);
     assert_eq!(header(&request, "x-title"), ["t"]);
     assert!(!format!("{request:?}").contains("Basic"));
@@ -211,7 +203,8 @@ fn a_server_without_a_key_gets_no_authorization() {
         quirks: Quirks::default(),
         ..upstream("vllm")
     };
-    let request = vendors::adapter("openai-chat").unwrap().request(&model_request(hello()), &upstream).unwrap();
+    let request =
+        vendors::adapter("openai-chat").unwrap().request(&model_request("openai", hello()), &upstream).unwrap();
     assert_eq!(request.url, "http://localhost:1/v1/chat/completions");
     assert!(header(&request, "authorization").is_empty());
 }
@@ -354,7 +347,8 @@ fn thinking_goes_back_with_its_signature() {
 #[test]
 fn what_anthropic_cannot_carry_is_refused_by_the_name_of_the_field() {
     let refuse = |fields: Value| {
-        let error = vendors::adapter("anthropic").unwrap().request(&model_request(fields), &upstream("anthropic"));
+        let error =
+            vendors::adapter("anthropic").unwrap().request(&model_request("anthropic", fields), &upstream("anthropic"));
         let error = error.unwrap_err();
         (error.code, error.field.unwrap())
     };

@@ -186,7 +186,11 @@ impl<'a> Task<'a> {
     async fn turns(&mut self, order: Order) -> Result<End, ErrorInfo> {
         let Order { start, provider, model, deadlines } = order;
         let end_at_tool_calls = start.end_at_tool_calls;
-        let mut request = model_request(start, model, provider.name(), deadlines.connect);
+        let mut request = ModelRequest {
+            model,
+            connect_timeout: deadlines.connect,
+            ..ModelRequest::from_start(start, provider.name())
+        };
         for _ in 0..self.hub.config().limits.max_turns {
             let turn_start = self.writer.log().tail();
             let (reason, provider_reason) = {
@@ -493,36 +497,6 @@ impl Turn for Task<'_> {
 
     fn skipped(&mut self) {
         self.turn.skipped += 1;
-    }
-}
-
-fn model_request(start: Start, model: String, provider: &str, connect_timeout: Duration) -> ModelRequest {
-    let mut provider_options = start.provider_options;
-    ModelRequest {
-        model,
-        messages: start.messages,
-        tools: start.tools,
-        tool_choice: start.tool_choice,
-        parallel_tool_calls: start.parallel_tool_calls,
-        temperature: start.temperature,
-        top_p: start.top_p,
-        top_k: start.top_k,
-        presence_penalty: start.presence_penalty,
-        frequency_penalty: start.frequency_penalty,
-        max_tokens: start.max_tokens,
-        stop: start.stop,
-        seed: start.seed,
-        response_format: start.response_format,
-        reasoning_effort: start.reasoning_effort,
-        reasoning_budget: start.reasoning_budget,
-        logprobs: start.logprobs,
-        top_logprobs: start.top_logprobs,
-        raw: start.raw,
-        options: match provider_options.remove(provider) {
-            Some(serde_json::Value::Object(options)) => options,
-            _ => serde_json::Map::new(),
-        },
-        connect_timeout,
     }
 }
 

@@ -31,19 +31,18 @@ mod json;
 pub mod openai_chat;
 mod options;
 pub mod registry;
+mod request;
 mod template;
 mod tool_calls;
 pub mod vendors;
 
 pub use registry::{Candidate, Off, candidates, configured};
+pub use request::ModelRequest;
 
-use std::{borrow::Cow, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{borrow::Cow, future::Future, pin::Pin, sync::Arc};
 
-use serde_json::{Map, Value};
-use tokenwire_protocol::{
-    Citation, ErrorCode, ErrorInfo, FinishReason, TokenLogprob, Warning,
-    message::{Message as ChatMessage, Stop, Tool, ToolChoice},
-};
+use serde_json::Value;
+use tokenwire_protocol::{Citation, ErrorCode, ErrorInfo, FinishReason, TokenLogprob, Warning};
 
 /// Something that can run a turn: a model behind an API, or code.
 ///
@@ -90,53 +89,6 @@ pub trait Turn: Send {
 
     /// Counts a message of the provider's that was not understood and skipped.
     fn skipped(&mut self) {}
-}
-
-/// What a model is asked in one turn.
-#[derive(Clone, Debug, Default)]
-pub struct ModelRequest {
-    /// The provider's name of the model, without the `provider/` in front.
-    pub model: String,
-    /// The conversation.
-    pub messages: Vec<ChatMessage>,
-    /// Tools that the model may call.
-    pub tools: Vec<Tool>,
-    /// Whether and which tool must be called.
-    pub tool_choice: Option<ToolChoice>,
-    /// Whether several tools may be called in one turn.
-    pub parallel_tool_calls: Option<bool>,
-    /// Sampling temperature.
-    pub temperature: Option<f64>,
-    /// Nucleus sampling.
-    pub top_p: Option<f64>,
-    /// How many of the likeliest tokens are drawn from.
-    pub top_k: Option<u64>,
-    /// Makes tokens that stand in the text less likely.
-    pub presence_penalty: Option<f64>,
-    /// Makes tokens less likely the more often they stand in the text.
-    pub frequency_penalty: Option<f64>,
-    /// The most tokens that the model may write.
-    pub max_tokens: Option<u64>,
-    /// Where the model stops.
-    pub stop: Option<Stop>,
-    /// Asks for the same answer to the same request.
-    pub seed: Option<i64>,
-    /// The shape of the answer, as in chat completions.
-    pub response_format: Option<Value>,
-    /// How long to think.
-    pub reasoning_effort: Option<String>,
-    /// The most tokens to think.
-    pub reasoning_budget: Option<u64>,
-    /// Whether to say how likely the tokens were.
-    pub logprobs: bool,
-    /// How many other tokens to name beside each.
-    pub top_logprobs: Option<u8>,
-    /// Whether the provider's own messages are wanted beside the events. The driver's business, not the adapter's.
-    pub raw: bool,
-    /// Fields for this provider alone, put into its request as they are.
-    pub options: Map<String, Value>,
-    /// How long connecting to the provider may take.
-    pub connect_timeout: Duration,
 }
 
 /// One thing that a model said. Borrowed from the provider's bytes where that is possible.
@@ -207,7 +159,7 @@ pub enum ModelEvent<'a> {
     Logprobs(Vec<TokenLogprob>),
     /// The turn's answer as this provider needs to see it again, in its wire format. Once in a turn, before the
     /// finish, and only where `content` and `tool_calls` of an assistant message would lose something.
-    /// The request after it has it in [`ChatMessage::native`].
+    /// The request after it has it in [`native`](tokenwire_protocol::message::Message::native).
     Native(Value),
     /// Something of the request was left out.
     Warning(Warning),
