@@ -20,6 +20,8 @@
 //! | `/error CODE` or `/error CODE after N` | fails with that [`ErrorCode`], after N tokens |
 //! | `/stall` or `/stall after N` | falls silent for good |
 //! | `/refuse` | refuses |
+//! | `/search ...` | calls a tool of the provider's own, and cites its sources |
+//! | `/image` | makes an image |
 //!
 //! | option | means |
 //! | --- | --- |
@@ -30,6 +32,7 @@
 //! | `error`, `error_after` | as `/error` |
 //! | `stall` | falls silent after this many tokens |
 
+mod beyond;
 mod script;
 mod tools;
 
@@ -44,7 +47,7 @@ use tokenwire_protocol::{
 use tokio::time::{Instant, sleep_until};
 
 use self::script::{Length, Rng, Script, pieces};
-use super::{BoxFuture, ModelEvent, ModelRequest, Provider, Turn, Usage};
+use super::{BoxFuture, MediaSource, ModelEvent, ModelRequest, Provider, Turn, Usage};
 
 /// The built-in model. The module's documentation says what it can be asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -96,6 +99,10 @@ async fn answer(request: &ModelRequest, plan: &Plan, speaker: &mut Speaker<'_>) 
     if question.trim_start().starts_with("/refuse") {
         speaker.say(Part::Refusal, script::REFUSAL).await?;
         return Ok(FinishReason::Refusal);
+    }
+    if beyond::answer(&question, speaker).await? {
+        speaker.go_wrong().await?;
+        return Ok(FinishReason::Stop);
     }
     let results = tools::results(&request.messages);
     if !results.is_empty() {
@@ -400,6 +407,11 @@ impl<'a> Speaker<'a> {
         }
         self.turn.emit(ModelEvent::ToolCall { index, call_id, name, arguments });
         Ok(())
+    }
+
+    /// Something that is no text.
+    fn event(&mut self, event: ModelEvent<'_>) {
+        self.turn.emit(event);
     }
 
     /// Waits until the next token is due, and counts it.

@@ -61,6 +61,28 @@ test("stop ends the answer and keeps what was read", async () => {
   page.check();
 });
 
+test("a tool of the provider's, its sources and an image are shown", async () => {
+  const page = await openPage(browser, server.url, { options: { tokens_per_second: 300 } });
+  await page.click("#examples button >> text=Search");
+  await ended(page);
+  const tool = page.locator(".answer .served");
+  assert.match(await tool.locator("summary").innerText(), /web_search\s+run by the provider/);
+  await tool.locator("summary").click();
+  assert.match(await tool.locator("pre").first().innerText(), /"query": "web sockets"/);
+  assert.deepEqual(await page.locator(".sources a").evaluateAll((links) => links.map(({ href, rel }) => [new URL(href).host, rel])), [
+    ["developer.mozilla.org", "noopener noreferrer"],
+    ["www.rfc-editor.org", "noopener noreferrer"],
+  ]);
+  await ask(page, "/image");
+  await ended(page);
+  const isDrawn = () => document.querySelector(".answer .media img")?.naturalWidth === 400;
+  await until(page, isDrawn);
+  await page.reload();
+  await until(page, isDrawn);
+  assert.equal(await page.locator(".sources a").count(), 2);
+  page.check();
+});
+
 test("stop works while the model is silent", async () => {
   const page = await openPage(browser, server.url);
   await ask(page, "/stall");

@@ -7,8 +7,9 @@ use serde_json::Value;
 use tokenwire::{
     client::Received,
     protocol::{
-        ErrorCode, Event, EventFrame, FinishReason, GenerationId, Timing, TokenUsage, ToolCall, ToolResultTaken,
-        message::{Message, MessageToolCall, Role},
+        Citation, ErrorCode, Event, EventFrame, FinishReason, GenerationId, Retry, Timing, TokenUsage, ToolCall,
+        ToolResultTaken,
+        message::{Message, MessageToolCall, Native, Role},
     },
 };
 
@@ -74,6 +75,10 @@ pub(super) struct Answer {
     text: String,
     /// The calls since the last message.
     calls: Vec<ToolCall>,
+    /// The answer since the last message as its provider needs to see it again.
+    native: Option<Native>,
+    /// What the answer cites, each once.
+    sources: Vec<String>,
     /// Calls whose results the last assistant message still waits for.
     unanswered: Vec<PendingCall>,
 }
@@ -81,7 +86,8 @@ pub(super) struct Answer {
 impl Answer {
     pub fn new(id: GenerationId) -> Self {
         let (messages, calls, unanswered) = (Vec::new(), Vec::new(), Vec::new());
-        Self { id, is_cancelling: false, messages, text: String::new(), calls, unanswered }
+        let (native, sources) = (None, Vec::new());
+        Self { id, is_cancelling: false, messages, text: String::new(), calls, native, sources, unanswered }
     }
 
     /// Whether a call still waits for its result.
@@ -127,12 +133,15 @@ impl Answer {
             self.messages.truncate(calls_at);
         }
         if !self.text.is_empty() {
-            self.messages.push(Message::text(Role::Assistant, self.text));
+            let mut message = Message::text(Role::Assistant, self.text);
+            message.native = self.native.filter(|_| self.calls.is_empty()).map(Box::new);
+            self.messages.push(message);
         }
         self.messages
     }
 
     fn event(&mut self, frame: EventFrame) -> (Option<Show>, Step) {
+        let note = |text: String| (Some(Show::Note(text)), Step::Wait);
         match frame.event {
             Event::Text(text) | Event::Refusal(text) => {
                 self.text.push_str(&text.delta);
@@ -140,9 +149,9 @@ impl Answer {
             }
             Event::Reasoning(reasoning) => (Some(Show::Reasoning(reasoning.delta)), Step::Wait),
             Event::ToolCall(call) => {
-                let note = format!("tool {}({})", call.name, arguments(&call.arguments));
+                let text = format!("tool {}({})", call.name, arguments(&call.arguments));
                 self.calls.push(call);
-                (Some(Show::Note(note)), Step::Wait)
+                note(text)
             }
             Event::ToolWait(wait) => {
                 self.end_turn();
@@ -151,14 +160,17 @@ impl Answer {
             }
             Event::ToolResult(taken) => (None, self.result_taken(taken)),
             Event::Retry(retry) => {
-                let note = format!("attempt {} in {} ms: {}", retry.attempt, retry.delay_ms, retry.reason);
-                (Some(Show::Note(note)), Step::Wait)
+                let Retry { attempt, provider, continues, reason, delay_ms, .. } = retry;
+                let what =
+                    if continues { format!("{provider} goes on") } else { format!("attempt {attempt} at {provider}") };
+                note(format!("{what} in {delay_ms} ms: {reason}"))
             }
             Event::Finished(finished) => {
-                let note = match finished.reason {
-                    FinishReason::Stop => None,
-                    reason => Some(Show::Note(format!("stopped: {}", reason_name(reason)))),
-                };
+                let mut lines = self.sources.clone();
+                if finished.reason != FinishReason::Stop {
+                    lines.push(format!("stopped: {}", reason_name(finished.reason)));
+                }
+                let note = (!lines.is_empty()).then(|| Show::Note(lines.join("\n")));
                 let bill = Bill { usage: finished.usage, timing: finished.timing };
                 (note, Step::Over(Ending::Finished(bill)))
             }
@@ -167,9 +179,31 @@ impl Answer {
                 (Some(Show::Note("cancelled".to_owned())), Step::Over(Ending::Cancelled(bill)))
             }
             Event::Failed(failed) => (None, Step::Over(Ending::Failed(failed.error.to_string()))),
-            Event::Warning(warning) => {
-                (Some(Show::Note(format!("{}: {}", warning.field, warning.message))), Step::Wait)
+            Event::ServerToolCall(call) => {
+                let arguments = call.arguments.as_ref().map(arguments).unwrap_or_default();
+                note(format!("{}({arguments}), run by the provider", call.name))
             }
+            Event::ServerToolResult(result) if result.is_error => {
+                note(format!("{} failed at the provider", result.name))
+            }
+            Event::Citation(Citation { url, title, .. }) => {
+                if let Some(source) = url.or(title)
+                    && !self.sources.contains(&source)
+                {
+                    self.sources.push(source);
+                }
+                (None, Step::Wait)
+            }
+            Event::Media(media) if !media.has_more => {
+                let place = media.url.map(|url| format!(" at {url}")).unwrap_or_default();
+                note(format!("{}{place}; a terminal cannot show it", media.media_type))
+            }
+            Event::Native(native) => {
+                self.native = Some(native);
+                (None, Step::Wait)
+            }
+            Event::Warning(warning) => note(format!("{}: {}", warning.field, warning.message)),
+            // Events of a newer server, too: what is not known is not shown.
             _ => (None, Step::Wait),
         }
     }
@@ -183,6 +217,7 @@ impl Answer {
             message.tool_calls.push(MessageToolCall::new(&*call.call_id, &*call.name, arguments));
             self.unanswered.push(PendingCall { call_id: call.call_id, name: call.name, arguments: call.arguments });
         }
+        message.native = self.native.take().map(Box::new);
         self.messages.push(message);
     }
 

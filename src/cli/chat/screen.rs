@@ -126,6 +126,9 @@ fn bill_line(bill: &Bill) -> String {
         UsageSource::Estimated => "estimated",
     };
     let mut line = format!("{} + {} tokens, {counted}", usage.input_tokens, usage.output_tokens);
+    if let Some(cost) = usage.cost {
+        line.push_str(&format!("; cost {cost:.6}"));
+    }
     if let Some(first_token_ms) = bill.timing.first_token_ms {
         line.push_str(&format!("; first after {first_token_ms} ms"));
         let streaming_ms = bill.timing.total_ms.saturating_sub(first_token_ms);

@@ -14,6 +14,8 @@ struct Heard {
     calls: Vec<(u32, String, String, Value)>,
     usage: Option<Usage>,
     finish: Option<FinishReason>,
+    /// What came that is no text.
+    beyond: Vec<String>,
     tokens: u64,
     first_token_at: Option<Instant>,
 }
@@ -41,6 +43,12 @@ impl Turn for Heard {
             }
             ModelEvent::Usage(usage) => self.usage = Some(usage),
             ModelEvent::Finish { reason, .. } => self.finish = Some(reason),
+            ModelEvent::ServerToolCall { name, .. } => self.beyond.push(format!("call {name}")),
+            ModelEvent::ServerToolResult { name, is_error, .. } => {
+                self.beyond.push(format!("result {name} {is_error}"))
+            }
+            ModelEvent::Citation(citation) => self.beyond.push(format!("citation {}", citation.title.unwrap())),
+            ModelEvent::Media { media_type, .. } => self.beyond.push(media_type.into_owned()),
             other => panic!("the demo says no such thing: {other:?}"),
         }
     }
@@ -111,6 +119,21 @@ async fn the_same_question_gets_the_same_answer_and_a_seed_decides() {
     assert!(texts.len() > 1);
     let by_option = with_options(seeded(1), json!({"seed": 3}));
     assert_eq!(hear(&by_option).await.text, hear(&seeded(3)).await.text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_searches_and_draws_when_asked() {
+    let heard = hear(&ask("markdown", "/search web sockets")).await;
+    let expected = [
+        "call web_search",
+        "result web_search false",
+        "citation WebSocket",
+        "citation RFC 6455: The WebSocket Protocol",
+    ];
+    assert_eq!(heard.beyond, expected);
+    assert!(heard.text.contains("demo"));
+    let heard = hear(&ask("markdown", "/image")).await;
+    assert_eq!((heard.beyond, heard.finish), (vec!["image/svg+xml".to_owned()], Some(FinishReason::Stop)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,7 @@ const SOURCES = { provider: "counted by the provider", partial: "partly estimate
 export class AnswerView {
   #parts = [];
   #body = h("div", { class: "parts" });
+  #sources = h("ul", { class: "sources", "aria-label": "Sources" });
   #end = h("div", { role: "status" });
   #stats = h("p", { class: "stats" });
   #buttons = h("div", { class: "actions" });
@@ -21,7 +22,7 @@ export class AnswerView {
     this.actions = actions;
     this.model = h("p", { class: "who" });
     this.root = h("article", { class: "answer", "data-id": answer.key, "aria-label": "Answer" },
-      this.model, this.#body, this.#end, h("footer", null, this.#stats, this.#buttons));
+      this.model, this.#body, this.#sources, this.#end, h("footer", null, this.#stats, this.#buttons));
     this.update = perFrame(() => this.render());
     this.render();
   }
@@ -38,6 +39,7 @@ export class AnswerView {
       }
       this.#parts[i](part, running && i === parts.length - 1);
     });
+    this.#showSources();
     this.model.textContent = answer.model ?? answer.key;
     this.root.classList.toggle("running", running);
     this.root.classList.toggle("silent", running && !parts.length);
@@ -55,6 +57,7 @@ export class AnswerView {
     const of = (count, name) => (count ? ` (${count} ${name})` : "");
     return [
       ENDS[state],
+      usage?.cost != null && `${usage.cost.toPrecision(2)} cost`,
       usage
         ? `${usage.input_tokens}${of(usage.cached_tokens, "cached")} in, ${usage.output_tokens}${of(usage.reasoning_tokens, "reasoning")} out, ${SOURCES[usage.source]}`
         : after > 1 && `${after - 1} events`,
@@ -62,6 +65,14 @@ export class AnswerView {
       pace && `${pace.toFixed(pace < 100 ? 1 : 0)} tokens/s`,
       timing && `${seconds(timing.total_ms)} in all`,
     ];
+  }
+
+  #showSources() {
+    const { sources = [] } = this.answer;
+    for (const { url, title } of sources.slice(this.#sources.childElementCount)) {
+      const isLink = /^https?:/.test(url ?? "");
+      this.#sources.append(h("li", null, isLink ? h("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, title) : title));
+    }
   }
 
   #showEnd() {
@@ -108,8 +119,46 @@ const PARTS = {
 
   retry() {
     const root = h("p", { class: "retrying" });
-    return [root, ({ attempt, provider, code, delay }) =>
-      (root.textContent = `${code}: attempt ${attempt} at ${provider}${delay ? ` after ${seconds(delay)}` : ""}`)];
+    return [root, ({ attempt, provider, continues, code, delay }) =>
+      (root.textContent = `${code}: ${continues ? `${provider} goes on` : `attempt ${attempt} at ${provider}`}${delay ? ` after ${seconds(delay)}` : ""}`)];
+  },
+
+  warning() {
+    const root = h("p", { class: "retrying" });
+    return [root, ({ text }) => (root.textContent = text)];
+  },
+
+  /** For the next request, not for people. */
+  native: () => [h("span", { hidden: true }), () => {}],
+
+  /** A tool of the provider's own. */
+  served() {
+    const name = h("code");
+    const state = h("span", { class: "state" });
+    const args = h("pre", { "aria-label": "Arguments" });
+    const result = h("pre", { "aria-label": "Result" });
+    const root = h("details", { class: "call served" }, h("summary", null, icon("tool"), name, state), args, result);
+    return [root, (part) => {
+      const isDone = part.result !== undefined;
+      name.textContent = part.name;
+      write(args, part.args == null ? "" : JSON.stringify(part.args, null, 2));
+      write(result, isDone ? JSON.stringify(part.result, null, 2) : "");
+      args.hidden = part.args == null;
+      result.hidden = !isDone;
+      root.dataset.state = isDone ? (part.isError ? "error" : "done") : "waiting";
+      state.textContent = isDone ? (part.isError ? "failed at the provider" : "run by the provider") : "runs at the provider";
+    }];
+  },
+
+  media() {
+    const root = h("figure", { class: "media" });
+    let shown = "";
+    return [root, (part, open) => {
+      const state = `${part.pieces.length} ${open}`;
+      if (state === shown || (open && !part.url && part.media_type.startsWith("audio/"))) return;
+      shown = state;
+      root.replaceChildren(mediaNode(part));
+    }];
   },
 
   call({ answer, actions }) {
@@ -154,6 +203,30 @@ function prose(name) {
     if (state !== shown) markdown.update(text, open);
     shown = state;
   }];
+}
+
+function mediaNode({ media_type, url, pieces, isGone }) {
+  if (isGone) return h("p", { class: "info" }, `${media_type}, too large to be kept here`);
+  // Nothing is loaded from elsewhere by itself: whoever wants it follows the link.
+  if (!pieces.length) return /^https?:/.test(url ?? "") ? h("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, media_type) : h("span", null, media_type);
+  const src = URL.createObjectURL(bytesOf(media_type, pieces));
+  if (media_type.startsWith("image/")) return h("img", { src, alt: "An image that the model made" });
+  if (media_type.startsWith("audio/")) return h("audio", { src, controls: true });
+  return h("a", { href: src, download: "" }, media_type);
+}
+
+/** Audio without a header is 16-bit mono at 24 kHz, as models send it: it gets the header of a WAV file. */
+function bytesOf(type, pieces) {
+  const bytes = pieces.map((piece) => Uint8Array.from(atob(piece), (letter) => letter.charCodeAt(0)));
+  if (!/^audio\/(pcm|pcm16|l16)\b/i.test(type)) return new Blob(bytes, { type });
+  const size = bytes.reduce((sum, { length }) => sum + length, 0);
+  const rate = Number(/rate=(\d+)/.exec(type)?.[1] ?? 24000);
+  const header = new DataView(new ArrayBuffer(44));
+  const word = (at, text) => [...text].forEach((letter, i) => header.setUint8(at + i, letter.charCodeAt(0)));
+  word(0, "RIFF"), word(8, "WAVEfmt "), word(36, "data");
+  for (const [at, value] of [[4, size + 36], [16, 16], [24, rate], [28, rate * 2], [40, size]]) header.setUint32(at, value, true);
+  for (const [at, value] of [[20, 1], [22, 1], [32, 2], [34, 16]]) header.setUint16(at, value, true);
+  return new Blob([header, ...bytes], { type: "audio/wav" });
 }
 
 const pretty = (text) => {

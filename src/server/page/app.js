@@ -15,6 +15,7 @@ const EXAMPLES = [
   ["Tool call", "You play the tool, the model uses your result", "What is the weather in Oslo and Lima?", "demo/markdown", true],
   ["Long answer", "Long enough to stop, reload or cut the network", "Give me a long answer, please.", "demo/markdown"],
   ["Fast", "200 tokens a second", "Give me a long answer, and be quick.", "demo/fast"],
+  ["Search", "A tool of the provider's own, with its sources", "/search web sockets", "demo/markdown"],
   ["Failure", "Retries, then an error with its code", "/error overloaded", "demo/markdown"],
 ];
 

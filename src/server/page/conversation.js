@@ -7,6 +7,8 @@ import { store } from "./dom.js";
 
 const PREFIX = "tokenwire.conversation.";
 const KEPT = 10;
+// Characters of base64.
+const KEPT_MEDIA = 200_000;
 
 /** A random name of ten letters and digits. */
 export function randomId() {
@@ -57,6 +59,13 @@ export class Conversation {
     return changed.map(({ key }) => this.find(key));
   }
 
+  /** What is saved of an entry: large images and audio would take the room of everything else. */
+  #kept(entry) {
+    const isLarge = ({ kind, pieces }) => kind === "media" && pieces.join("").length > KEPT_MEDIA;
+    if (!entry.parts?.some(isLarge)) return entry;
+    return { ...entry, parts: entry.parts.map((part) => (isLarge(part) ? { ...part, pieces: [], isGone: true } : part)) };
+  }
+
   /** Saves it, except where another tab is further. When the storage is full, older conversations make room. */
   save() {
     if (!this.entries.length) return;
@@ -64,7 +73,7 @@ export class Conversation {
     const entries = this.entries.map((ours) => {
       const other = theirs.get(ours.key);
       theirs.delete(ours.key);
-      return other && isFurther(other, ours) ? { ...other, hidden: ours.hidden } : ours;
+      return other && isFurther(other, ours) ? { ...other, hidden: ours.hidden } : this.#kept(ours);
     });
     entries.push(...theirs.values());
     const others = saved().filter((id) => id !== this.id);
@@ -99,21 +108,26 @@ function turns(parts) {
   const messages = [];
   let content = "";
   let calls = [];
+  let native;
+  let isWhole = true;
   const flush = () => {
     if (!content && !calls.length) return;
     const tool_calls = calls.map(({ call_id, name, text }) => ({ id: call_id, type: "function", function: { name, arguments: text || "{}" } }));
-    messages.push({ role: "assistant", content: content || null, ...(calls.length && { tool_calls }) });
+    // It holds every call: with one that has no result, the provider would refuse it.
+    messages.push({ role: "assistant", content: content || null, ...(calls.length && { tool_calls }), ...(isWhole && native && { native }) });
     for (const { call_id, result } of calls) messages.push({ role: "tool", tool_call_id: call_id, content: result });
     content = "";
     calls = [];
+    native = undefined;
+    isWhole = true;
   };
-  for (const { kind, text, ...call } of parts) {
-    if (kind === "text" || kind === "refusal") {
-      if (calls.length) flush();
-      content += text;
-    } else if (kind === "call" && call.result != null) {
-      calls.push({ text, ...call });
-    }
+  for (const { kind, text, ...part } of parts) {
+    // The native answer is the last thing that its turn says.
+    if (native || (calls.length && kind === "text")) flush();
+    if (kind === "text" || kind === "refusal") content += text;
+    else if (kind === "call" && part.result != null) calls.push({ text, ...part });
+    else if (kind === "call") isWhole = false;
+    else if (kind === "native") native = part.native;
   }
   flush();
   return messages;
@@ -148,6 +162,32 @@ export function apply(answer, frame) {
     case "tool_call":
       Object.assign(call(), { text: frame.invalid ? frame.arguments : JSON.stringify(frame.arguments), whole: true });
       break;
+    case "server_tool_call":
+    case "server_tool_result": {
+      const { call_id, name, arguments: args, result, is_error } = frame;
+      const found = parts.find((part) => part.kind === "served" && part.call_id === call_id);
+      const part = found ?? (parts.push({ kind: "served", call_id, name }), parts.at(-1));
+      Object.assign(part, args !== undefined && { args }, result !== undefined && { result, isError: is_error });
+      break;
+    }
+    case "citation": {
+      const source = { url: frame.url, title: frame.title ?? frame.url ?? frame.quote };
+      const sources = (answer.sources ??= []);
+      if (source.title && !sources.some(({ url, title }) => url === source.url && title === source.title)) sources.push(source);
+      break;
+    }
+    case "media": {
+      const { index, media_type, data, url } = frame;
+      const part = parts.find((one) => one.kind === "media" && one.index === index) ?? (parts.push({ kind: "media", index, media_type, url, pieces: [] }), parts.at(-1));
+      if (data) part.pieces.push(data);
+      break;
+    }
+    case "native":
+      parts.push({ kind: "native", native: { provider: frame.provider, content: frame.content } });
+      break;
+    case "warning":
+      parts.push({ kind: "warning", text: `${frame.field}: ${frame.message}` });
+      break;
     case "tool_wait":
       answer.pace = undefined;
       for (const part of parts) if (frame.call_ids.includes(part.call_id)) part.waits = true;
@@ -159,7 +199,7 @@ export function apply(answer, frame) {
       break;
     }
     case "retry":
-      parts.push({ kind: "retry", attempt: frame.attempt, provider: frame.provider, code: frame.reason.code, delay: frame.delay_ms });
+      parts.push({ kind: "retry", attempt: frame.attempt, provider: frame.provider, continues: frame.continues, code: frame.reason.code, delay: frame.delay_ms });
       break;
     case "finished":
     case "cancelled":
