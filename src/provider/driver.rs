@@ -16,27 +16,22 @@
 //! Retries and the other timeouts are the generation's.
 
 use std::{
-    cell::OnceCell,
-    error::Error,
-    fmt,
     future::poll_fn,
     pin::pin,
     sync::Arc,
-    task::{Context, Poll},
     time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
 use reqwest::{
-    Client, Response,
+    Response,
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
 use tokenwire_protocol::{ErrorCode, ErrorInfo};
-use tower_layer::layer_fn;
-use tower_service::Service;
 
 use super::{
     Adapter, BoxFuture, Decoder, Flow, HttpRequest, Message, ModelEvent, ModelRequest, Provider, Turn, Upstream,
+    connect::{CONNECT_TIMEOUT, client, transport},
     framing::Splitter,
 };
 
@@ -48,10 +43,6 @@ const MAX_ERROR_BYTES: usize = 64 << 10;
 const MAX_HELD_CHUNKS: u32 = 32;
 /// How long an error's body may take.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an unused connection to a provider is kept. Providers drop theirs after about a minute.
-const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
-/// How often TCP asks whether a silent provider is still there. Long reasoning is silence.
-const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// A vendor's API behind the [`Provider`] trait.
 pub struct HttpProvider {
@@ -201,106 +192,6 @@ async fn send(request: HttpRequest) -> Result<Response, ErrorInfo> {
     let client = client()?;
     let builder = if request.body.is_empty() { client.get(&request.url) } else { client.post(&request.url) };
     builder.headers(headers).body(request.body).send().await.map_err(transport)
-}
-
-/// The client of this thread. A connection is driven by the thread that opened it, so sharing
-/// connections between threads would cost every token a hop; each worker has its own pool.
-fn client() -> Result<Client, ErrorInfo> {
-    thread_local! {
-        static CLIENT: OnceCell<Client> = const { OnceCell::new() };
-    }
-    CLIENT.with(|cell| match cell.get() {
-        Some(client) => Ok(client.clone()),
-        None => {
-            let client = build_client().map_err(|error| {
-                tracing::error!(%error, "cannot set up the HTTP client");
-                ErrorInfo::new(ErrorCode::Internal, "the server cannot set up its HTTP client")
-            })?;
-            Ok(cell.get_or_init(|| client).clone())
-        }
-    })
-}
-
-fn build_client() -> reqwest::Result<Client> {
-    Client::builder()
-        .user_agent(concat!("tokenwire/", env!("CARGO_PKG_VERSION")))
-        // A redirect would carry the key to another host.
-        .redirect(reqwest::redirect::Policy::none())
-        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-        .tcp_keepalive(TCP_KEEPALIVE)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(TCP_KEEPALIVE)
-        .connector_layer(layer_fn(|inner| Connect { inner }))
-        .build()
-}
-
-tokio::task_local! {
-    /// How long the request of this task may take to connect.
-    static CONNECT_TIMEOUT: Duration;
-}
-
-/// A connector that gives up after the deadline of the request that it connects for.
-#[derive(Clone)]
-struct Connect<S> {
-    inner: S,
-}
-
-impl<S, R> Service<R> for Connect<S>
-where
-    S: Service<R>,
-    S::Future: Send + 'static,
-    S::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    type Response = S::Response;
-    type Error = Box<dyn Error + Send + Sync>;
-    type Future = BoxFuture<'static, Result<S::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx).map_err(Into::into)
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        let connecting = self.inner.call(request);
-        let limit = CONNECT_TIMEOUT.try_get().unwrap_or(Duration::from_secs(10));
-        Box::pin(async move {
-            match tokio::time::timeout(limit, connecting).await {
-                Ok(connected) => connected.map_err(Into::into),
-                Err(_) => Err(ConnectTimedOut.into()),
-            }
-        })
-    }
-}
-
-#[derive(Debug)]
-struct ConnectTimedOut;
-
-impl fmt::Display for ConnectTimedOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("connecting took too long")
-    }
-}
-
-impl Error for ConnectTimedOut {}
-
-/// An error of the transport. Its own text may name hosts and addresses, so it goes to the log only.
-fn transport(error: reqwest::Error) -> ErrorInfo {
-    let error = error.without_url();
-    let mut cause: Option<&dyn Error> = Some(&error);
-    let mut text = String::new();
-    let mut timed_out = false;
-    while let Some(error) = cause {
-        timed_out |= error.is::<ConnectTimedOut>();
-        text = error.to_string();
-        cause = error.source();
-    }
-    tracing::debug!(cause = %text, "transport error");
-    if timed_out {
-        ErrorInfo::new(ErrorCode::ConnectTimeout, "connecting to the provider took too long")
-    } else if error.is_connect() {
-        ErrorInfo::new(ErrorCode::Network, "cannot connect to the provider")
-    } else {
-        ErrorInfo::new(ErrorCode::Network, "the connection to the provider broke")
-    }
 }
 
 async fn read_some(mut response: Response) -> Vec<u8> {

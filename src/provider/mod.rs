@@ -20,6 +20,7 @@
 
 pub mod anthropic;
 mod call_ids;
+mod connect;
 mod credentials;
 pub mod demo;
 pub mod driver;
