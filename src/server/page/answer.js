@@ -150,14 +150,15 @@ const PARTS = {
     }];
   },
 
-  media() {
+  media({ actions }) {
     const root = h("figure", { class: "media" });
     let shown = "";
     return [root, (part, open) => {
       const state = `${part.pieces.length} ${open}`;
       if (state === shown || (open && !part.url && part.media_type.startsWith("audio/"))) return;
       shown = state;
-      root.replaceChildren(mediaNode(part));
+      // An image has no height before it is decoded.
+      root.replaceChildren(mediaNode(part, () => actions.rendered()));
     }];
   },
 
@@ -205,12 +206,12 @@ function prose(name) {
   }];
 }
 
-function mediaNode({ media_type, url, pieces, isGone }) {
+function mediaNode({ media_type, url, pieces, isGone }, load) {
   if (isGone) return h("p", { class: "info" }, `${media_type}, too large to be kept here`);
   // Nothing is loaded from elsewhere by itself: whoever wants it follows the link.
   if (!pieces.length) return /^https?:/.test(url ?? "") ? h("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, media_type) : h("span", null, media_type);
   const src = URL.createObjectURL(bytesOf(media_type, pieces));
-  if (media_type.startsWith("image/")) return h("img", { src, alt: "An image that the model made" });
+  if (media_type.startsWith("image/")) return h("img", { src, alt: "An image that the model made", load });
   if (media_type.startsWith("audio/")) return h("audio", { src, controls: true });
   return h("a", { href: src, download: "" }, media_type);
 }

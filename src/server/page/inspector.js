@@ -63,7 +63,7 @@ export class Inspector {
 }
 
 function element({ at, direction, text, frame, size }) {
-  const detail = frame.delta ?? frame.code ?? frame.reason?.code ?? frame.reason ?? frame.model ?? "";
+  const detail = frame.delta ?? frame.code ?? frame.reason?.code ?? frame.reason ?? frame.model ?? frame.name ?? frame.title ?? frame.media_type ?? frame.message ?? "";
   const cells = {
     at: (at / 1000).toFixed(3),
     way: direction === "in" ? "↓" : "↑",
