@@ -55,6 +55,8 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// Retries while nothing was shown.
     pub retry: RetryConfig,
+    /// What clients may say about where a provider is asked, and with which key.
+    pub client_upstreams: ClientUpstreamsConfig,
     /// Providers, by name. A known name needs only what differs from its row of data.
     #[serde(skip_serializing)]
     pub providers: BTreeMap<String, ProviderConfig>,
@@ -73,6 +75,7 @@ impl Default for Config {
             timeouts: TimeoutsConfig::default(),
             retention: RetentionConfig::default(),
             retry: RetryConfig::default(),
+            client_upstreams: ClientUpstreamsConfig::default(),
             providers: BTreeMap::new(),
         }
     }
@@ -271,6 +274,21 @@ impl RetryConfig {
     pub fn max(&self) -> Duration {
         Duration::from_millis(self.max_ms)
     }
+}
+
+/// What a `start` may say in `upstream`. Nothing, by default.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClientUpstreamsConfig {
+    /// Let clients bring a key of their own, `upstream.api_key`, also for providers that this server has no key
+    /// for. Default false.
+    pub allow_api_key: bool,
+    /// Hosts that clients may name in `upstream.base_url`: `gateway.example.com`, `*.example.com`,
+    /// `gateway.example.com:8443`, `http://10.1.2.3:8000`. `https` where nothing else is said, and public
+    /// addresses only, except for an address that is listed itself. Default none.
+    pub hosts: Vec<String>,
+    /// The same for names that lead into this server's own network: `http://llm.internal:8000`. Default none.
+    pub private_hosts: Vec<String>,
 }
 
 /// A provider. For a vendor that is known by name (`openai`, `groq`, ...) every field is optional;

@@ -294,6 +294,27 @@ fn origins_and_hosts_have_a_form() {
 }
 
 #[test]
+fn hosts_that_clients_may_name_are_checked() {
+    load("client_upstreams.hosts = ['gateway.example.com', '*.example.com', 'http://10.1.2.3:8000', '[::1]']").unwrap();
+    load("client_upstreams.private_hosts = ['http://llm.internal:8000']").unwrap();
+    check(
+        "[client_upstreams]\nhosts = ['a.example', 'a.example/v1']",
+        "tokenwire.toml:2: client_upstreams.hosts[1]: expected a host, with or without scheme and port, and without a \
+         path\n  for example `gateway.example.com`, `*.example.com` or `http://10.1.2.3:8000`",
+    );
+    check(
+        "[client_upstreams]\nprivate_hosts = ['*.internal.example']",
+        "tokenwire.toml:2: client_upstreams.private_hosts[0]: a private host is named in full, without `*`\n  \
+         for example `http://llm.internal:8000`",
+    );
+    check_env(
+        &[("TOKENWIRE_CLIENT_UPSTREAMS_HOSTS", "a.example, *")],
+        "TOKENWIRE_CLIENT_UPSTREAMS_HOSTS: client_upstreams.hosts[1]: expected a host, with or without scheme and \
+         port, and without a path\n  for example `gateway.example.com`, `*.example.com` or `http://10.1.2.3:8000`",
+    );
+}
+
+#[test]
 fn providers_are_checked() {
     check(
         "[providers.vllm]\nbase_url = 'http://localhost:8000/v1'\nwire_format = 'openai-chats'",

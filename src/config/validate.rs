@@ -8,7 +8,10 @@ use super::{
     Config, ConfigError, ProviderConfig,
     error::{KeyPath, Problem},
 };
-use crate::provider::vendors::{VENDORS, vendor};
+use crate::provider::{
+    HostRule,
+    vendors::{VENDORS, vendor},
+};
 
 /// The shortest key of a client. Shorter ones can be guessed.
 pub const MIN_KEY_CHARS: usize = 16;
@@ -64,6 +67,7 @@ impl Config {
         self.check_numbers(&mut problems);
         self.check_reach(&mut problems);
         self.check_keys(&mut problems);
+        self.check_client_upstreams(&mut problems);
         for (name, provider) in &self.providers {
             check_provider(name, provider, &mut problems);
         }
@@ -118,6 +122,24 @@ impl Config {
                 let key = KeyPath::from("allowed_hosts").index(index);
                 let message = "expected a host name in lower case, without scheme, port and path";
                 problems.push(Problem::new(key, message).with_fix("for example `chat.example.com`"));
+            }
+        }
+    }
+
+    fn check_client_upstreams(&self, problems: &mut Vec<Problem>) {
+        let section = &self.client_upstreams;
+        for (key, hosts, is_private) in
+            [("hosts", &section.hosts, false), ("private_hosts", &section.private_hosts, true)]
+        {
+            for (index, host) in hosts.iter().enumerate() {
+                if let Err(message) = HostRule::parse(host, is_private) {
+                    let key = KeyPath::from("client_upstreams").key(key).index(index);
+                    let fix = match is_private {
+                        true => "for example `http://llm.internal:8000`",
+                        false => "for example `gateway.example.com`, `*.example.com` or `http://10.1.2.3:8000`",
+                    };
+                    problems.push(Problem::new(key, message).with_fix(fix));
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use dashmap::{DashMap, Entry};
-use tokenwire_protocol::{CancelledBy, ErrorCode, ErrorInfo, GenerationId, Start};
+use tokenwire_protocol::{CancelledBy, ErrorCode, ErrorInfo, GenerationId, Start, StartUpstream};
 use tokio::{
     sync::{Notify, Semaphore, SemaphorePermit},
     time::{Instant, sleep_until},
@@ -20,7 +20,11 @@ use super::{
     shortened,
     task::{self, Order},
 };
-use crate::{auth::Principal, config::Config, provider::Provider};
+use crate::{
+    auth::Principal,
+    config::Config,
+    provider::{Elsewhere, Provider},
+};
 
 /// How long a cancel is remembered that came before its start, from another connection.
 const EARLY_CANCEL: Duration = Duration::from_secs(60);
@@ -31,6 +35,7 @@ const MAX_EARLY_CANCELS: usize = 4096;
 pub struct Hub {
     config: Arc<Config>,
     providers: Vec<Arc<dyn Provider>>,
+    elsewhere: Elsewhere,
     hooks: Vec<Arc<dyn Hook>>,
     /// A place for each generation that may be at a provider.
     running: Semaphore,
@@ -61,6 +66,7 @@ impl Hub {
     pub fn new(config: Arc<Config>, providers: Vec<Arc<dyn Provider>>, hooks: Vec<Arc<dyn Hook>>) -> Arc<Self> {
         let running = Semaphore::new((config.limits.max_running as usize).min(Semaphore::MAX_PERMITS));
         Arc::new(Self {
+            elsewhere: Elsewhere::new(&config),
             config,
             providers,
             hooks,
@@ -210,14 +216,11 @@ impl Hub {
             return Err(ErrorInfo::new(ErrorCode::NotSupported, "`continue_from` is not supported yet")
                 .with_field("continue_from"));
         }
-        if start.upstream.is_some() {
-            return Err(ErrorInfo::new(
-                ErrorCode::NotSupported,
-                "this server does not let a start choose its upstream",
-            )
-            .with_field("upstream"));
-        }
-        let (provider, model) = self.resolve(&start.model).ok_or_else(|| {
+        let resolved = match &start.upstream {
+            Some(asked) => self.resolve_elsewhere(&start.model, asked)?,
+            None => self.resolve(&start.model),
+        };
+        let (provider, model) = resolved.ok_or_else(|| {
             let known: Vec<_> = self.providers.iter().map(|provider| format!("{}/...", provider.name())).collect();
             let message = format!("no such model here; `model` is provider/model, one of {}", known.join(", "));
             ErrorInfo::new(ErrorCode::UnknownModel, message).with_field("model")
@@ -234,6 +237,18 @@ impl Hub {
         let (name, model) = model.split_once('/')?;
         let provider = self.providers.iter().find(|provider| provider.name() == name)?;
         (!model.is_empty()).then(|| (provider.clone(), model.to_owned()))
+    }
+
+    /// The provider of `provider/model` where the client wants it asked, and the model.
+    fn resolve_elsewhere(
+        &self,
+        model: &str,
+        asked: &StartUpstream,
+    ) -> Result<Option<(Arc<dyn Provider>, String)>, ErrorInfo> {
+        let Some((name, model)) = model.split_once('/').filter(|(_, model)| !model.is_empty()) else { return Ok(None) };
+        let configured = self.providers.iter().find(|provider| provider.name() == name);
+        let provider = self.elsewhere.provider(name, configured, asked)?;
+        Ok(provider.map(|provider| (provider, model.to_owned())))
     }
 
     fn new_generation(&self, principal: &Principal, start: &Start) -> (Arc<Generation>, super::log::Writer) {

@@ -1,4 +1,4 @@
-//! Connections to providers: the HTTP client, its deadline for connecting, and what becomes of its errors.
+//! Connections to providers: the HTTP clients, what they may connect to, their deadline, and what becomes of their errors.
 
 use std::{
     cell::OnceCell,
@@ -8,12 +8,18 @@ use std::{
     time::Duration,
 };
 
-use reqwest::Client;
+use reqwest::{
+    Client, ClientBuilder,
+    dns::{Addrs, Name, Resolve, Resolving},
+};
 use tokenwire_protocol::{ErrorCode, ErrorInfo};
 use tower_layer::layer_fn;
 use tower_service::Service;
 
-use super::BoxFuture;
+use super::{
+    BoxFuture,
+    guard::{Space, space_of},
+};
 
 /// How long an unused connection to a provider is kept. Providers drop theirs after about a minute.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
@@ -22,26 +28,43 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 /// How long a request that says nothing else may take to connect.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The client of this thread. A connection is driven by the thread that opened it, so sharing
+/// What a request may connect to.
+///
+/// Each has a client of its own, and so connections of its own: one that was opened for the configuration
+/// never serves an address that a client chose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Anything, through the proxies of the environment: the configuration says where.
+    Anywhere,
+    /// Public addresses only.
+    Public,
+    /// Addresses of the network that this server is in, too.
+    Private,
+}
+
+/// This thread's client for `reach`. A connection is driven by the thread that opened it, so sharing
 /// connections between threads would cost every token a hop; each worker has its own pool.
-pub(super) fn client() -> Result<Client, ErrorInfo> {
+pub(super) fn client(reach: Reach) -> Result<Client, ErrorInfo> {
     thread_local! {
-        static CLIENT: OnceCell<Client> = const { OnceCell::new() };
+        static CLIENTS: [OnceCell<Client>; 3] = const { [const { OnceCell::new() }; 3] };
     }
-    CLIENT.with(|cell| match cell.get() {
-        Some(client) => Ok(client.clone()),
-        None => {
-            let client = build_client().map_err(|error| {
-                tracing::error!(%error, "cannot set up the HTTP client");
-                ErrorInfo::new(ErrorCode::Internal, "the server cannot set up its HTTP client")
-            })?;
-            Ok(cell.get_or_init(|| client).clone())
+    CLIENTS.with(|cells| {
+        let cell = &cells[reach as usize];
+        match cell.get() {
+            Some(client) => Ok(client.clone()),
+            None => {
+                let client = build_client(reach).map_err(|error| {
+                    tracing::error!(%error, "cannot set up the HTTP client");
+                    ErrorInfo::new(ErrorCode::Internal, "the server cannot set up its HTTP client")
+                })?;
+                Ok(cell.get_or_init(|| client).clone())
+            }
         }
     })
 }
 
-fn build_client() -> reqwest::Result<Client> {
-    Client::builder()
+fn build_client(reach: Reach) -> reqwest::Result<Client> {
+    let builder = Client::builder()
         .user_agent(concat!("tokenwire/", env!("CARGO_PKG_VERSION")))
         // A redirect would carry the key to another host.
         .redirect(reqwest::redirect::Policy::none())
@@ -49,9 +72,52 @@ fn build_client() -> reqwest::Result<Client> {
         .tcp_keepalive(TCP_KEEPALIVE)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(TCP_KEEPALIVE)
-        .connector_layer(layer_fn(|inner| Connect { inner }))
-        .build()
+        .connector_layer(layer_fn(|inner| Connect { inner }));
+    let guarded = |builder: ClientBuilder, outermost| {
+        // A proxy would look the name up itself, out of the resolver's sight.
+        builder.no_proxy().dns_resolver(Resolver { outermost })
+    };
+    match reach {
+        Reach::Anywhere => builder,
+        Reach::Public => guarded(builder, Space::Public),
+        Reach::Private => guarded(builder, Space::Private),
+    }
+    .build()
 }
+
+/// Looks names up, and gives none of a name's addresses where one of them is not allowed. What it gives is what
+/// is connected to, so that a name cannot lead elsewhere between the check and the connection.
+///
+/// Addresses that stand in a URL do not pass here: [`guard::check`](super::guard::check) judges them.
+struct Resolver {
+    /// The space that a name may lead to, besides the public one.
+    outermost: Space,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let outermost = self.outermost;
+        Box::pin(async move {
+            let addresses: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            match addresses.iter().all(|address| space_of(address.ip()) <= outermost) {
+                true => Ok(Box::new(addresses.into_iter()) as Addrs),
+                false => Err(OutOfReach.into()),
+            }
+        })
+    }
+}
+
+/// A name leads to an address that is not allowed.
+#[derive(Debug)]
+struct OutOfReach;
+
+impl fmt::Display for OutOfReach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name leads to an address that is not allowed")
+    }
+}
+
+impl Error for OutOfReach {}
 
 tokio::task_local! {
     /// How long the request of this task may take to connect.
@@ -106,14 +172,19 @@ pub(super) fn transport(error: reqwest::Error) -> ErrorInfo {
     let error = error.without_url();
     let mut cause: Option<&dyn Error> = Some(&error);
     let mut text = String::new();
-    let mut timed_out = false;
+    let (mut timed_out, mut out_of_reach) = (false, false);
     while let Some(error) = cause {
         timed_out |= error.is::<ConnectTimedOut>();
+        out_of_reach |= error.is::<OutOfReach>();
         text = error.to_string();
         cause = error.source();
     }
     tracing::debug!(cause = %text, "transport error");
-    if timed_out {
+    if out_of_reach {
+        let message = "the host of `upstream.base_url` leads to an address that this server connects to for no client; \
+                       whoever runs it can list a host of its own network in `client_upstreams.private_hosts`";
+        ErrorInfo::new(ErrorCode::BadField, message).with_field("upstream.base_url")
+    } else if timed_out {
         ErrorInfo::new(ErrorCode::ConnectTimeout, "connecting to the provider took too long")
     } else if error.is_connect() {
         ErrorInfo::new(ErrorCode::Network, "cannot connect to the provider")

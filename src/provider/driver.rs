@@ -31,8 +31,10 @@ use tokenwire_protocol::{ErrorCode, ErrorInfo};
 
 use super::{
     Adapter, BoxFuture, Decoder, Flow, HttpRequest, Message, ModelEvent, ModelRequest, Provider, Turn, Upstream,
-    connect::{CONNECT_TIMEOUT, client, transport},
+    connect::{CONNECT_TIMEOUT, Reach, client, transport},
+    elsewhere::ClientUpstream,
     framing::Splitter,
+    guard,
 };
 
 /// Most bytes of one message. Whole images come in one.
@@ -49,12 +51,13 @@ pub struct HttpProvider {
     adapter: Arc<dyn Adapter>,
     upstream: Upstream,
     models: Vec<String>,
+    reach: Reach,
 }
 
 impl HttpProvider {
     /// A provider that speaks `adapter`'s wire format with `upstream`, and offers `models`.
     pub fn new(adapter: Arc<dyn Adapter>, upstream: Upstream, models: Vec<String>) -> Self {
-        Self { adapter, upstream, models }
+        Self { adapter, upstream, models, reach: Reach::Anywhere }
     }
 }
 
@@ -65,6 +68,15 @@ impl Provider for HttpProvider {
 
     fn models(&self) -> Vec<String> {
         self.models.clone()
+    }
+
+    fn elsewhere(&self, asked: &ClientUpstream) -> Option<Arc<dyn Provider>> {
+        Some(Arc::new(Self {
+            adapter: self.adapter.clone(),
+            upstream: asked.apply(&self.upstream),
+            models: Vec::new(),
+            reach: asked.reach().unwrap_or(self.reach),
+        }))
     }
 
     fn run<'a>(&'a self, request: &'a ModelRequest, turn: &'a mut dyn Turn) -> BoxFuture<'a, Result<(), ErrorInfo>> {
@@ -81,7 +93,7 @@ impl HttpProvider {
         if let Some(authorizer) = &self.upstream.authorizer {
             authorizer.authorize(&mut http_request).await?;
         }
-        let mut response = CONNECT_TIMEOUT.scope(request.connect_timeout, send(http_request)).await?;
+        let mut response = CONNECT_TIMEOUT.scope(request.connect_timeout, self.send(http_request)).await?;
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }
@@ -92,6 +104,28 @@ impl HttpProvider {
         // Their values are slices of the connection's first read buffer, and would keep it to the end.
         response.headers_mut().clear();
         self.stream(response, request.raw, turn).await
+    }
+
+    /// Sends a finished request.
+    async fn send(&self, request: HttpRequest) -> Result<Response, ErrorInfo> {
+        if self.reach != Reach::Anywhere && !guard::is_at(&request.url, &self.upstream.base_url) {
+            let message = "with this provider, the base URL does not lead where it says";
+            return Err(ErrorInfo::new(ErrorCode::BadField, message).with_field("upstream.base_url"));
+        }
+        let mut headers = HeaderMap::with_capacity(request.headers.len());
+        for (name, value) in &request.headers {
+            let invalid = |_| {
+                let message = format!("the header `{name}` configured for this provider is not valid HTTP");
+                ErrorInfo::new(ErrorCode::Internal, message)
+            };
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid(()))?;
+            let mut value = HeaderValue::from_str(value).map_err(|_| invalid(()))?;
+            value.set_sensitive(true);
+            headers.append(name, value);
+        }
+        let client = client(self.reach)?;
+        let builder = if request.body.is_empty() { client.get(&request.url) } else { client.post(&request.url) };
+        builder.headers(headers).body(request.body).send().await.map_err(transport)
     }
 
     /// Vendors repeat the key that they refuse. What looks like a key is replaced where errors are
@@ -175,23 +209,6 @@ async fn next_chunk(response: &mut Response, turn: &mut dyn Turn) -> Result<Opti
     })
     .await
     .map_err(transport)
-}
-
-async fn send(request: HttpRequest) -> Result<Response, ErrorInfo> {
-    let mut headers = HeaderMap::with_capacity(request.headers.len());
-    for (name, value) in &request.headers {
-        let invalid = |_| {
-            let message = format!("the header `{name}` configured for this provider is not valid HTTP");
-            ErrorInfo::new(ErrorCode::Internal, message)
-        };
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid(()))?;
-        let mut value = HeaderValue::from_str(value).map_err(|_| invalid(()))?;
-        value.set_sensitive(true);
-        headers.append(name, value);
-    }
-    let client = client()?;
-    let builder = if request.body.is_empty() { client.get(&request.url) } else { client.post(&request.url) };
-    builder.headers(headers).body(request.body).send().await.map_err(transport)
 }
 
 async fn read_some(mut response: Response) -> Vec<u8> {

@@ -24,9 +24,11 @@ mod connect;
 mod credentials;
 pub mod demo;
 pub mod driver;
+mod elsewhere;
 mod errors;
 mod finish;
 pub mod framing;
+mod guard;
 mod http;
 mod json;
 pub mod openai_chat;
@@ -37,6 +39,8 @@ mod template;
 mod tool_calls;
 pub mod vendors;
 
+pub use elsewhere::{ClientUpstream, Elsewhere};
+pub(crate) use guard::HostRule;
 pub use registry::{Candidate, Off, candidates, configured};
 pub use request::ModelRequest;
 
@@ -64,6 +68,14 @@ pub trait Provider: Send + Sync + 'static {
     /// Asks the provider which models it has. `None`: it cannot be asked.
     fn list_models(&self) -> BoxFuture<'_, Option<Result<Vec<String>, ErrorInfo>>> {
         Box::pin(std::future::ready(None))
+    }
+
+    /// The same provider where a client wants it asked, with the client's key. `None`: it can be asked nowhere else.
+    ///
+    /// Nothing of the server's own may reach another place: no key, no header, no signature.
+    fn elsewhere(&self, asked: &ClientUpstream) -> Option<Arc<dyn Provider>> {
+        let _ = asked;
+        None
     }
 
     /// Runs one turn: asks the model and emits what it says, as it says it.

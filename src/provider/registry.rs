@@ -92,17 +92,47 @@ fn is_disabled(section: Option<&ProviderConfig>) -> bool {
     section.is_some_and(|section| section.enabled == Some(false))
 }
 
+/// A provider that is off, and that a client's own key or place would be enough for.
+pub(super) struct Keyless {
+    pub provider: Arc<dyn Provider>,
+    /// Whether a key is not enough: it is a server on one's own machine that nobody has configured.
+    pub needs_place: bool,
+}
+
+/// The providers that are off because the server has no key or no place for them.
+pub(super) fn keyless(config: &Config) -> Vec<Keyless> {
+    let sections = config.providers.keys().map(String::as_str).filter(|name| vendor(name).is_none());
+    let names = VENDORS.iter().map(|vendor| vendor.name).chain(sections);
+    let keyless = names.filter_map(|name| {
+        let section = config.providers.get(name);
+        let needs_place = match check_on(vendor(name), section) {
+            Err(Off::NoKey(_)) => false,
+            Err(Off::NotConfigured(_)) => true,
+            _ => return None,
+        };
+        let provider = build(name, vendor(name), section).ok()?;
+        Some(Keyless { provider: Arc::new(provider), needs_place })
+    });
+    keyless.collect()
+}
+
 fn switch_on(name: &str, vendor: Option<&Vendor>, section: Option<&ProviderConfig>) -> Result<HttpProvider, Off> {
+    check_on(vendor, section)?;
+    build(name, vendor, section)
+}
+
+/// Whether a provider is wanted, and has the key that it needs.
+fn check_on(vendor: Option<&Vendor>, section: Option<&ProviderConfig>) -> Result<(), Off> {
     if is_disabled(section) {
         return Err(Off::Disabled);
     }
-    if let (Some(vendor), None) = (vendor, section) {
-        return Err(match vendor.needs_key {
-            true => Off::NoKey(vendor.key_env.to_owned()),
-            false => Off::NotConfigured(vendor.base_url_env),
-        });
-    }
-    let section = section.cloned().unwrap_or_default();
+    let Some(section) = section else {
+        return match vendor {
+            Some(vendor) if vendor.needs_key => Err(Off::NoKey(vendor.key_env.to_owned())),
+            Some(vendor) => Err(Off::NotConfigured(vendor.base_url_env)),
+            None => Ok(()),
+        };
+    };
     if section.api_key.is_none() {
         let needs_key = vendor.is_some_and(|vendor| vendor.needs_key) && section.base_url.is_none();
         match (&section.api_key_env, vendor) {
@@ -111,6 +141,11 @@ fn switch_on(name: &str, vendor: Option<&Vendor>, section: Option<&ProviderConfi
             _ => {}
         }
     }
+    Ok(())
+}
+
+fn build(name: &str, vendor: Option<&Vendor>, section: Option<&ProviderConfig>) -> Result<HttpProvider, Off> {
+    let section = section.cloned().unwrap_or_default();
     let adapter = wire_format(vendor, &section).ok_or(Off::Incomplete("wire_format"))?;
     let base_url = section.base_url.as_deref().or(vendor.map(|vendor| vendor.base_url));
     let base_url = base_url.ok_or(Off::Incomplete("base_url"))?;
