@@ -20,6 +20,7 @@
 
 pub mod anthropic;
 mod call_ids;
+pub mod cohere;
 mod connect;
 mod credentials;
 pub mod demo;
@@ -29,10 +30,12 @@ mod finish;
 pub mod framing;
 mod http;
 mod json;
+pub mod ollama;
 pub mod openai_chat;
 mod options;
 pub mod registry;
 mod request;
+mod said;
 mod template;
 mod tool_calls;
 pub mod vendors;
