@@ -300,7 +300,7 @@ pub struct ClientUpstreamsConfig {
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProviderConfig {
-    /// `openai-chat` or `anthropic`.
+    /// One of [`WIRE_FORMATS`]: `openai-chat`, `anthropic` ...
     pub wire_format: Option<String>,
     /// Where it is: `http://localhost:8000/v1`.
     pub base_url: Option<String>,

@@ -316,11 +316,10 @@ fn hosts_that_clients_may_name_are_checked() {
 
 #[test]
 fn providers_are_checked() {
-    check(
-        "[providers.vllm]\nbase_url = 'http://localhost:8000/v1'\nwire_format = 'openai-chats'",
-        "tokenwire.toml:3: providers.vllm.wire_format: expected `openai-chat` or `anthropic`\n  \
-         did you mean `openai-chat`?",
-    );
+    let toml = "[providers.vllm]\nbase_url = 'http://localhost:8000/v1'\nwire_format = 'openai-chats'";
+    let said = load(toml).unwrap_err().to_string();
+    assert!(said.starts_with("tokenwire.toml:3: providers.vllm.wire_format: expected `openai-chat`, "), "{said}");
+    assert!(said.ends_with("\n  did you mean `openai-chat`?"), "{said}");
     check(
         "[providers.openai]\napi_key_env = 'sk-secret'",
         "tokenwire.toml:2: providers.openai.api_key_env: \
@@ -389,4 +388,22 @@ fn a_file_that_cannot_be_read_is_named() {
         "no/such.toml: cannot be read: No such file or directory (os error 2)\n  \
          name another file with `--config FILE` or TOKENWIRE_CONFIG"
     );
+}
+
+#[test]
+fn second_variables_of_vendors_are_read_after_the_first() {
+    let load = |toml: &str, variables: &[(&str, &str)]| {
+        Loader::new().toml(toml).env(env(variables)).load().unwrap().config.providers
+    };
+    let key = |variables: &[(&str, &str)]| load("", variables)["cohere"].api_key.clone().unwrap();
+    assert_eq!(key(&[("COHERE_API_KEY", "second")]), "second");
+    assert_eq!(key(&[("COHERE_API_KEY", "second"), ("CO_API_KEY", "first")]), "first");
+    let named = load("[providers.cohere]\napi_key_env = 'TEAM'", &[("COHERE_API_KEY", "second")]);
+    assert_eq!(named["cohere"].api_key, None);
+
+    let url = |toml: &str, variables: &[(&str, &str)]| load(toml, variables)["ollama"].base_url.clone().unwrap();
+    let host = ("OLLAMA_HOST", "0.0.0.0:1");
+    assert_eq!(url("", &[host]), "http://127.0.0.1:1");
+    assert_eq!(url("", &[host, ("OLLAMA_BASE_URL", "http://gpu:2")]), "http://gpu:2");
+    assert_eq!(url("[providers.ollama]\nbase_url = 'http://gpu:3'", &[host]), "http://gpu:3");
 }

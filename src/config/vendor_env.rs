@@ -38,12 +38,27 @@ pub(super) fn resolve(config: &mut Config, env: &Env, replaced: &mut std::collec
         };
         let own = section.api_key_env.as_deref().filter(|_| section.api_key.is_none());
         let key_env = own.or_else(|| vendor.map(|vendor| vendor.key_env).filter(|_| section.api_key_env.is_none()));
-        let key = key_env.and_then(|variable| set("api_key", variable));
-        let base_url = vendor.and_then(|vendor| set("base_url", vendor.base_url_env));
+        let settings_env = vendor.map_or(&[][..], |vendor| vendor.settings_env);
+        // Second names of the same; none of them beside a variable that the section names itself.
+        let second = |key: &str| {
+            let variables = settings_env.iter().filter(move |(other, _)| *other == key);
+            variables.map(|(_, variable)| *variable).next().filter(|_| section.api_key_env.is_none())
+        };
+        let key = key_env
+            .and_then(|variable| set("api_key", variable))
+            .or_else(|| second("api_key").and_then(|variable| set("api_key", variable)));
+        let base_url = vendor
+            .and_then(|vendor| set("base_url", vendor.base_url_env))
+            .or_else(|| second("base_url").and_then(|variable| set("base_url", variable)))
+            .or_else(|| {
+                // It says where the server on this machine listens: less than what the file says.
+                let variable = second("host").filter(|_| section.base_url.is_none())?;
+                Some(url_of_host(&set("base_url", variable)?))
+            });
         // These say where a provider is, not that it is wanted.
-        let settings: Vec<(&str, String)> = vendor
-            .map_or(&[][..], |vendor| vendor.settings_env)
+        let settings: Vec<(&str, String)> = settings_env
             .iter()
+            .filter(|(key, _)| !matches!(*key, "api_key" | "base_url" | "host"))
             .filter_map(|&(key, variable)| Some((key, set(key, variable)?)))
             .collect();
         if key.is_none() && base_url.is_none() && !config.providers.contains_key(&name) {
@@ -64,6 +79,46 @@ pub(super) fn resolve(config: &mut Config, env: &Env, replaced: &mut std::collec
                 _ => &mut section.api_version,
             };
             *place = Some(value);
+        }
+    }
+}
+
+/// The base URL for where an Ollama server says that it listens: `0.0.0.0`, `gpu:8080`, `https://ollama.com`.
+fn url_of_host(host: &str) -> String {
+    let (scheme, rest) = host.split_once("://").unwrap_or(("http", host));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    // Colons of an address in brackets are not the port's.
+    let port_at = authority.rfind(':').filter(|at| !authority[*at..].contains(']')).unwrap_or(authority.len());
+    let (name, port) = authority.split_at(port_at);
+    // What is listened on everywhere is reached here.
+    let name = match name {
+        "" | "0.0.0.0" | "[::]" => "127.0.0.1",
+        name => name,
+    };
+    let port = match port {
+        "" if !host.contains("://") => ":11434",
+        port => port,
+    };
+    format!("{scheme}://{name}{port}{}", path.trim_end_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::url_of_host;
+
+    #[test]
+    fn a_host_becomes_a_url() {
+        for (host, url) in [
+            ("0.0.0.0", "http://127.0.0.1:11434"),
+            ("0.0.0.0:80", "http://127.0.0.1:80"),
+            (":8080", "http://127.0.0.1:8080"),
+            ("[::]:8080", "http://127.0.0.1:8080"),
+            ("[fe80::1]", "http://[fe80::1]:11434"),
+            ("gpu.example.com", "http://gpu.example.com:11434"),
+            ("https://ollama.com", "https://ollama.com"),
+            ("http://gpu:1234/ollama/", "http://gpu:1234/ollama"),
+        ] {
+            assert_eq!(url_of_host(host), url);
         }
     }
 }

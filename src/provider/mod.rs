@@ -20,6 +20,7 @@
 
 pub mod anthropic;
 mod call_ids;
+pub mod cohere;
 mod connect;
 mod credentials;
 pub mod demo;
@@ -31,10 +32,12 @@ pub mod framing;
 mod guard;
 mod http;
 mod json;
+pub mod ollama;
 pub mod openai_chat;
 mod options;
 pub mod registry;
 mod request;
+mod said;
 mod template;
 mod tool_calls;
 pub mod vendors;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 pub use super::call_ids::CallIdRule;
-use super::{Adapter, anthropic::Anthropic, openai_chat::OpenAiChat};
+use super::{Adapter, anthropic::Anthropic, cohere::Cohere, ollama::Ollama, openai_chat::OpenAiChat};
 
 /// How a vendor departs from its wire format. The default suits a server that nobody has heard of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,8 @@ pub struct Vendor {
     pub needs_key: bool,
     /// What it is asked with.
     pub credentials: Credentials,
-    /// Variables that set other keys of its section: the key (`region`), and the variable.
+    /// Variables that set other keys of its section: the key (`region`), and the variable. For `api_key` and
+    /// `base_url`, a second variable; `host` is a `base_url` as Ollama writes it.
     pub settings_env: &'static [(&'static str, &'static str)],
     /// How it departs from its wire format.
     pub quirks: Quirks,
@@ -108,6 +109,8 @@ pub fn adapter(wire_format: &str) -> Option<Arc<dyn Adapter>> {
     match wire_format {
         "openai-chat" => Some(Arc::new(OpenAiChat)),
         "anthropic" => Some(Arc::new(Anthropic)),
+        "cohere" => Some(Arc::new(Cohere)),
+        "ollama" => Some(Arc::new(Ollama)),
         _ => None,
     }
 }
@@ -323,8 +326,21 @@ pub const VENDORS: &[Vendor] = &[
     chat("venice", "https://api.venice.ai/api/v1", "VENICE_BASE_URL", "VENICE_API_KEY", &[]),
     chat("vercel", "https://ai-gateway.vercel.sh/v1", "AI_GATEWAY_BASE_URL", "AI_GATEWAY_API_KEY", &[]),
     Vendor {
+        wire_format: "cohere",
+        settings_env: &[("api_key", "COHERE_API_KEY"), ("base_url", "CO_API_URL")],
+        ..chat(
+            "cohere",
+            "https://api.cohere.com",
+            "COHERE_BASE_URL",
+            "CO_API_KEY",
+            &["command-a-03-2025", "command-a-reasoning-08-2025", "command-r7b-12-2024"],
+        )
+    },
+    Vendor {
+        wire_format: "ollama",
         quirks: Quirks::DEFAULT,
-        ..local("ollama", "http://localhost:11434/v1", "OLLAMA_BASE_URL", "OLLAMA_API_KEY")
+        settings_env: &[("host", "OLLAMA_HOST")],
+        ..local("ollama", "http://localhost:11434", "OLLAMA_BASE_URL", "OLLAMA_API_KEY")
     },
     local("vllm", "http://localhost:8000/v1", "VLLM_BASE_URL", "VLLM_API_KEY"),
     local("sglang", "http://localhost:30000/v1", "SGLANG_BASE_URL", "SGLANG_API_KEY"),

@@ -1,0 +1,48 @@
+//! Ollama's own chat.
+
+mod decode;
+mod request;
+
+use serde_json::Value;
+use tokenwire_protocol::ErrorInfo;
+
+use super::{Adapter, Decoder, Framing, HttpRequest, ModelRequest, Upstream, errors};
+
+/// The wire format `ollama`.
+///
+/// A model that is not in memory is loaded first, and nothing is sent until it is: the first token can take
+/// minutes, and more than the default deadline allows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ollama;
+
+impl Adapter for Ollama {
+    fn name(&self) -> &'static str {
+        "ollama"
+    }
+
+    fn framing(&self) -> Framing {
+        Framing::Ndjson
+    }
+
+    fn request(&self, request: &ModelRequest, upstream: &Upstream) -> Result<HttpRequest, ErrorInfo> {
+        request::build(request, upstream)
+    }
+
+    fn decoder(&self, _: &Upstream) -> Box<dyn Decoder> {
+        Box::new(decode::OllamaDecoder::default())
+    }
+
+    fn error(&self, status: u16, body: &[u8]) -> ErrorInfo {
+        errors::of_response(status, body)
+    }
+
+    fn models_request(&self, upstream: &Upstream) -> Option<HttpRequest> {
+        Some(request::models(upstream))
+    }
+
+    fn models(&self, body: &[u8]) -> Result<Vec<String>, ErrorInfo> {
+        let body: Value = serde_json::from_slice(body).map_err(|_| errors::unreadable())?;
+        let models = body["models"].as_array().ok_or_else(errors::unreadable)?;
+        Ok(models.iter().filter_map(|model| model["name"].as_str()).map(str::to_owned).collect())
+    }
+}
