@@ -30,7 +30,8 @@ use reqwest::{
 use tokenwire_protocol::{ErrorCode, ErrorInfo};
 
 use super::{
-    Adapter, BoxFuture, Decoder, Flow, HttpRequest, Message, ModelEvent, ModelRequest, Provider, Turn, Upstream,
+    Adapter, BoxFuture, Decoder, Flow, Framing, HttpRequest, Message, ModelEvent, ModelRequest, Provider, Turn,
+    Upstream,
     connect::{CONNECT_TIMEOUT, Reach, client, transport},
     elsewhere::ClientUpstream,
     framing::Splitter,
@@ -97,13 +98,17 @@ impl HttpProvider {
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }
-        if is_json(response.headers()) && self.adapter.framing() == super::Framing::Sse {
-            // Some gateways answer a request for a stream with one JSON object, mostly an error.
-            return Err(self.refusal(response).await);
+        let mut framing = self.adapter.framing();
+        if is_json(response.headers()) && framing == Framing::Sse {
+            match self.adapter.json_framing() {
+                Some(json_framing) => framing = json_framing,
+                // Some gateways answer a request for a stream with one JSON object, mostly an error.
+                None => return Err(self.refusal(response).await),
+            }
         }
         // Their values are slices of the connection's first read buffer, and would keep it to the end.
         response.headers_mut().clear();
-        self.stream(response, request.raw, turn).await
+        self.stream(response, framing, request.raw, turn).await
     }
 
     /// Sends a finished request.
@@ -140,8 +145,14 @@ impl HttpProvider {
         error
     }
 
-    async fn stream(&self, mut response: Response, raw: bool, turn: &mut dyn Turn) -> Result<(), ErrorInfo> {
-        let mut splitter = Splitter::new(self.adapter.framing(), MAX_MESSAGE_BYTES);
+    async fn stream(
+        &self,
+        mut response: Response,
+        framing: Framing,
+        raw: bool,
+        turn: &mut dyn Turn,
+    ) -> Result<(), ErrorInfo> {
+        let mut splitter = Splitter::new(framing, MAX_MESSAGE_BYTES);
         let mut decoder = self.adapter.decoder(&self.upstream);
         let mut chunks = 0_u32;
         while let Some(bytes) = next_chunk(&mut response, turn).await? {

@@ -1,4 +1,5 @@
-//! Splits the bytes of an answer into messages: server-sent events, or one JSON value per line.
+//! Splits the bytes of an answer into messages: server-sent events, one JSON value per line, or the elements of
+//! one JSON array.
 //!
 //! Bytes arrive in pieces that end anywhere: inside a character, a line, a CRLF pair. So
 //! everything here works on bytes, and text is only made of a whole message.
@@ -9,7 +10,7 @@
 use serde::de::IgnoredAny;
 use tokenwire_protocol::{ErrorCode, ErrorInfo};
 
-use super::{Flow, Framing, Message};
+use super::{Flow, Framing, Message, truncated};
 
 /// What [`Splitter::push`] calls for each message.
 pub type OnMessage<'f> = dyn FnMut(Message<'_>) -> Result<Flow, ErrorInfo> + 'f;
@@ -21,7 +22,9 @@ pub(crate) const DONE: &str = "[DONE]";
 ///
 /// Server-sent events: lines end in LF, CRLF or CR; a byte order mark at the start, comments
 /// and unknown fields are skipped; several `data` lines join with LF; an event without data
-/// is no message. NDJSON: lines end in the same ways, and empty ones are skipped.
+/// is no message. JSON that stands bare among the events is an error that some server wrote into the stream when
+/// it failed: it is handed out as an event named `error`. NDJSON: lines end in the same ways, and empty ones are
+/// skipped. JSON array: each object in it is a message, as is one that stands alone.
 ///
 /// Which messages come out does not depend on how the bytes are cut into pieces.
 #[derive(Debug)]
@@ -38,6 +41,8 @@ pub struct Splitter {
     after_cr: bool,
     /// No line was read yet, so the next one may begin with a byte order mark.
     at_start: bool,
+    /// JSON that goes on over line ends: an element of an array, or what stands bare among events.
+    json: Json,
 }
 
 impl Splitter {
@@ -52,6 +57,7 @@ impl Splitter {
             has_data: false,
             after_cr: false,
             at_start: true,
+            json: Json::default(),
         }
     }
 
@@ -65,6 +71,9 @@ impl Splitter {
     /// [`ErrorCode::ProviderProtocol`] for a message that is too long or not UTF-8, and what
     /// `on_message` returns.
     pub fn push(&mut self, bytes: &[u8], on_message: &mut OnMessage<'_>) -> Result<Flow, ErrorInfo> {
+        if self.framing == Framing::JsonArray {
+            return self.push_elements(bytes, on_message);
+        }
         let mut open = Open::default();
         let mut rest = bytes;
         if self.after_cr && !rest.is_empty() {
@@ -104,7 +113,8 @@ impl Splitter {
     ///
     /// # Errors
     ///
-    /// As [`push`](Self::push).
+    /// As [`push`](Self::push); and [`ErrorCode::Truncated`] when the end has cut an error that stands bare among
+    /// events, since a decoder may have seen its own end before that.
     pub fn finish(&mut self, on_message: &mut OnMessage<'_>) -> Result<Flow, ErrorInfo> {
         let line = std::mem::take(&mut self.line);
         let mut if_whole = |message: Message<'_>| {
@@ -116,6 +126,9 @@ impl Splitter {
         }
         if !line.is_empty() && self.take_split_line(&line, &mut if_whole)? == Flow::Done {
             return Ok(Flow::Done);
+        }
+        if self.framing == Framing::Sse && self.json.is_open() {
+            return Err(truncated());
         }
         if !self.has_data || std::str::from_utf8(&self.data).is_err() {
             return Ok(Flow::More);
@@ -130,6 +143,9 @@ impl Splitter {
         open: &mut Open<'b>,
         on_message: &mut OnMessage<'_>,
     ) -> Result<Flow, ErrorInfo> {
+        if self.json.is_open() {
+            return self.take_bare(line, on_message);
+        }
         match self.field(line) {
             Field::Data(value) if self.has_data || open.data.is_some() => {
                 self.keep(open)?;
@@ -140,6 +156,56 @@ impl Splitter {
             Field::Other => {}
             Field::End => return self.dispatch(open, on_message),
             Field::Json(value) => return on_message(Message { event: "", data: text(value)? }),
+            Field::Bare if self.has_data || open.data.is_some() => {}
+            Field::Bare => return self.take_bare(line, on_message),
+        }
+        Ok(Flow::More)
+    }
+
+    /// Reads a line of JSON that stands bare among events.
+    fn take_bare(&mut self, line: &[u8], on_message: &mut OnMessage<'_>) -> Result<Flow, ErrorInfo> {
+        self.check_length(self.json.bytes.len() + line.len())?;
+        for byte in line.iter().chain(b"\n") {
+            self.json.bytes.push(*byte);
+            if self.json.ends_at(*byte) {
+                let json = std::mem::take(&mut self.json);
+                return on_message(Message { event: "error", data: text(&json.bytes)? });
+            }
+        }
+        Ok(Flow::More)
+    }
+
+    /// Reads a piece of a JSON array.
+    fn push_elements(&mut self, bytes: &[u8], on_message: &mut OnMessage<'_>) -> Result<Flow, ErrorInfo> {
+        // Where the open element begins in this piece.
+        let mut start = 0;
+        for (at, byte) in bytes.iter().enumerate() {
+            if !self.json.is_open() {
+                if *byte != b'{' {
+                    continue;
+                }
+                start = at;
+            }
+            if !self.json.ends_at(*byte) {
+                continue;
+            }
+            let element = &bytes[start..=at];
+            self.check_length(self.json.bytes.len() + element.len())?;
+            let flow = if self.json.bytes.is_empty() {
+                on_message(Message { event: "", data: text(element)? })?
+            } else {
+                self.json.bytes.extend_from_slice(element);
+                let flow = on_message(Message { event: "", data: text(&self.json.bytes)? })?;
+                self.json.bytes.clear();
+                flow
+            };
+            if flow == Flow::Done {
+                return Ok(Flow::Done);
+            }
+        }
+        if self.json.is_open() {
+            self.check_length(self.json.bytes.len() + bytes.len() - start)?;
+            self.json.bytes.extend_from_slice(&bytes[start..]);
         }
         Ok(Flow::More)
     }
@@ -198,6 +264,8 @@ impl Splitter {
             Framing::Sse => Field::of_sse(line),
             Framing::Ndjson if line.trim_ascii().is_empty() => Field::Other,
             Framing::Ndjson => Field::Json(line.trim_ascii()),
+            // It has no lines.
+            Framing::JsonArray => Field::Other,
         }
     }
 
@@ -217,6 +285,46 @@ struct Open<'b> {
     data: Option<&'b [u8]>,
 }
 
+/// A JSON object or array that is read byte by byte until it ends.
+#[derive(Debug, Default)]
+struct Json {
+    /// What came of it with earlier pieces.
+    bytes: Vec<u8>,
+    /// How many objects and arrays are open.
+    depth: u32,
+    in_string: bool,
+    after_backslash: bool,
+}
+
+impl Json {
+    fn is_open(&self) -> bool {
+        self.depth > 0
+    }
+
+    /// Goes on by one byte; whether that is the last one.
+    fn ends_at(&mut self, byte: u8) -> bool {
+        if self.in_string {
+            match byte {
+                _ if self.after_backslash => self.after_backslash = false,
+                b'\\' => self.after_backslash = true,
+                b'"' => self.in_string = false,
+                _ => {}
+            }
+            return false;
+        }
+        match byte {
+            b'"' => self.in_string = true,
+            b'{' | b'[' => self.depth = self.depth.saturating_add(1),
+            b'}' | b']' => {
+                self.depth = self.depth.saturating_sub(1);
+                return self.depth == 0;
+            }
+            _ => {}
+        }
+        false
+    }
+}
+
 /// What one line says.
 enum Field<'b> {
     Data(&'b [u8]),
@@ -225,6 +333,8 @@ enum Field<'b> {
     End,
     /// A line of NDJSON.
     Json(&'b [u8]),
+    /// The first line of JSON among events.
+    Bare,
     /// A comment, or a field that means nothing here, such as `id` and `retry`.
     Other,
 }
@@ -244,6 +354,8 @@ impl<'b> Field<'b> {
             Self::Data(value)
         } else if let Some(value) = value(line, b"event") {
             Self::Event(value)
+        } else if line.trim_ascii_start().starts_with(b"{") || line.trim_ascii_start().starts_with(b"[") {
+            Self::Bare
         } else {
             Self::Other
         }

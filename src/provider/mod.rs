@@ -231,6 +231,12 @@ pub trait Adapter: Send + Sync + 'static {
     /// How the answer's bytes are split into messages.
     fn framing(&self) -> Framing;
 
+    /// How the bytes of an answer are split whose type is JSON, where it is a stream too. `None`: it is an error,
+    /// or at least no stream.
+    fn json_framing(&self) -> Option<Framing> {
+        None
+    }
+
     /// Builds the HTTP request.
     ///
     /// What the provider cannot do is an error where the answer would not be what was asked for (an image
@@ -300,6 +306,8 @@ pub enum Framing {
     Sse,
     /// One JSON value per line.
     Ndjson,
+    /// One JSON array, whose elements come one after another.
+    JsonArray,
 }
 
 /// One message of a provider's stream.
@@ -307,7 +315,7 @@ pub enum Framing {
 pub struct Message<'a> {
     /// The `event:` field of a server-sent event; empty when there was none.
     pub event: &'a str,
-    /// The `data:` lines of a server-sent event, or one NDJSON line.
+    /// The `data:` lines of a server-sent event, one NDJSON line, or one element of an array.
     pub data: &'a str,
 }
 
