@@ -85,7 +85,7 @@ impl HttpProvider {
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }
-        if is_json(response.headers()) && self.adapter.framing() == super::Framing::Sse {
+        if is_json(response.headers()) && self.adapter.framing() != super::Framing::Ndjson {
             // Some gateways answer a request for a stream with one JSON object, mostly an error.
             return Err(self.refusal(response).await);
         }

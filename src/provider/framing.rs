@@ -1,4 +1,5 @@
-//! Splits the bytes of an answer into messages: server-sent events, or one JSON value per line.
+//! Splits the bytes of an answer into messages: server-sent events, one JSON value per line, or the frames of
+//! an [`event_stream`].
 //!
 //! Bytes arrive in pieces that end anywhere: inside a character, a line, a CRLF pair. So
 //! everything here works on bytes, and text is only made of a whole message.
@@ -9,7 +10,7 @@
 use serde::de::IgnoredAny;
 use tokenwire_protocol::{ErrorCode, ErrorInfo};
 
-use super::{Flow, Framing, Message};
+use super::{Flow, Framing, Message, event_stream};
 
 /// What [`Splitter::push`] calls for each message.
 pub type OnMessage<'f> = dyn FnMut(Message<'_>) -> Result<Flow, ErrorInfo> + 'f;
@@ -21,14 +22,15 @@ pub(crate) const DONE: &str = "[DONE]";
 ///
 /// Server-sent events: lines end in LF, CRLF or CR; a byte order mark at the start, comments
 /// and unknown fields are skipped; several `data` lines join with LF; an event without data
-/// is no message. NDJSON: lines end in the same ways, and empty ones are skipped.
+/// is no message. NDJSON: lines end in the same ways, and empty ones are skipped. Event stream: each
+/// frame is a message.
 ///
 /// Which messages come out does not depend on how the bytes are cut into pieces.
 #[derive(Debug)]
 pub struct Splitter {
     framing: Framing,
     max_message_bytes: usize,
-    /// The start of a line whose end has not come yet.
+    /// The start of a line, or of a frame, whose end has not come yet.
     line: Vec<u8>,
     /// The event that is open, as far as it came with earlier pieces.
     event: Vec<u8>,
@@ -62,9 +64,12 @@ impl Splitter {
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::ProviderProtocol`] for a message that is too long or not UTF-8, and what
-    /// `on_message` returns.
+    /// [`ErrorCode::ProviderProtocol`] for a message that is too long or not UTF-8, for a frame that is
+    /// damaged, and what `on_message` returns.
     pub fn push(&mut self, bytes: &[u8], on_message: &mut OnMessage<'_>) -> Result<Flow, ErrorInfo> {
+        if self.framing == Framing::EventStream {
+            return event_stream::push(&mut self.line, self.max_message_bytes, bytes, on_message);
+        }
         let mut open = Open::default();
         let mut rest = bytes;
         if self.after_cr && !rest.is_empty() {
@@ -106,6 +111,10 @@ impl Splitter {
     ///
     /// As [`push`](Self::push).
     pub fn finish(&mut self, on_message: &mut OnMessage<'_>) -> Result<Flow, ErrorInfo> {
+        if self.framing == Framing::EventStream {
+            // A frame says how long it is: one that is still open was cut.
+            return Ok(Flow::More);
+        }
         let line = std::mem::take(&mut self.line);
         let mut if_whole = |message: Message<'_>| {
             if is_whole(message.data) { on_message(message) } else { Ok(Flow::More) }
@@ -198,6 +207,8 @@ impl Splitter {
             Framing::Sse => Field::of_sse(line),
             Framing::Ndjson if line.trim_ascii().is_empty() => Field::Other,
             Framing::Ndjson => Field::Json(line.trim_ascii()),
+            // It has no lines.
+            Framing::EventStream => Field::Other,
         }
     }
 
@@ -205,9 +216,14 @@ impl Splitter {
         if bytes <= self.max_message_bytes {
             return Ok(());
         }
-        let message = format!("a message of the provider's is longer than {} bytes", self.max_message_bytes);
-        Err(ErrorInfo::new(ErrorCode::ProviderProtocol, message))
+        Err(too_long(self.max_message_bytes))
     }
+}
+
+/// The error of a message that is longer than it may be.
+pub(super) fn too_long(max_message_bytes: usize) -> ErrorInfo {
+    let message = format!("a message of the provider's is longer than {max_message_bytes} bytes");
+    ErrorInfo::new(ErrorCode::ProviderProtocol, message)
 }
 
 /// The part of the open event that is borrowed from the piece being read.

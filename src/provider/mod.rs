@@ -25,6 +25,7 @@ mod credentials;
 pub mod demo;
 pub mod driver;
 mod errors;
+mod event_stream;
 mod finish;
 pub mod framing;
 mod http;
@@ -285,14 +286,17 @@ pub enum Framing {
     Sse,
     /// One JSON value per line.
     Ndjson,
+    /// AWS event stream: binary frames with checksums.
+    EventStream,
 }
 
 /// One message of a provider's stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
-    /// The `event:` field of a server-sent event; empty when there was none.
+    /// The `event:` field of a server-sent event; empty when there was none. In an event stream the type of the
+    /// event, and for a frame that reports an error `exception:` and the type of that.
     pub event: &'a str,
-    /// The `data:` lines of a server-sent event, or one NDJSON line.
+    /// The `data:` lines of a server-sent event, one NDJSON line, or the payload of a frame.
     pub data: &'a str,
 }
 
