@@ -113,7 +113,7 @@ fn decode(bencher: Bencher<'_, '_>, name: &str) {
 fn split(bencher: Bencher<'_, '_>, framing: Framing) {
     let (before, after) = match framing {
         Framing::Sse => ("data: ", "\n\n"),
-        Framing::Ndjson => ("", "\n"),
+        _ => ("", "\n"),
     };
     let bytes = format!("{before}{}{after}", SAMPLES[0].2).repeat(MESSAGES);
     let mut splitter = Splitter::new(framing, 1 << 20);

@@ -99,7 +99,7 @@ impl HttpProvider {
             return Err(self.refusal(response).await);
         }
         let mut framing = self.adapter.framing();
-        if is_json(response.headers()) && framing == Framing::Sse {
+        if is_json(response.headers()) && matches!(framing, Framing::Sse | Framing::EventStream) {
             match self.adapter.json_framing() {
                 Some(json_framing) => framing = json_framing,
                 // Some gateways answer a request for a stream with one JSON object, mostly an error.

@@ -1,5 +1,5 @@
-//! Splits the bytes of an answer into messages: server-sent events, one JSON value per line, or the elements of
-//! one JSON array.
+//! Splits the bytes of an answer into messages: server-sent events, one JSON value per line, the elements of one
+//! JSON array, or the frames of an [`event_stream`].
 //!
 //! Bytes arrive in pieces that end anywhere: inside a character, a line, a CRLF pair. So
 //! everything here works on bytes, and text is only made of a whole message.
@@ -10,7 +10,7 @@
 use serde::de::IgnoredAny;
 use tokenwire_protocol::{ErrorCode, ErrorInfo};
 
-use super::{Flow, Framing, Message, truncated};
+use super::{Flow, Framing, Message, event_stream, truncated};
 
 /// What [`Splitter::push`] calls for each message.
 pub type OnMessage<'f> = dyn FnMut(Message<'_>) -> Result<Flow, ErrorInfo> + 'f;
@@ -25,13 +25,14 @@ pub(crate) const DONE: &str = "[DONE]";
 /// is no message. JSON that stands bare among the events is an error that some server wrote into the stream when
 /// it failed: it is handed out as an event named `error`. NDJSON: lines end in the same ways, and empty ones are
 /// skipped. JSON array: each object in it is a message, as is one that stands alone.
+/// Event stream: each frame is a message.
 ///
 /// Which messages come out does not depend on how the bytes are cut into pieces.
 #[derive(Debug)]
 pub struct Splitter {
     framing: Framing,
     max_message_bytes: usize,
-    /// The start of a line whose end has not come yet.
+    /// The start of a line, or of a frame, whose end has not come yet.
     line: Vec<u8>,
     /// The event that is open, as far as it came with earlier pieces.
     event: Vec<u8>,
@@ -68,11 +69,14 @@ impl Splitter {
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::ProviderProtocol`] for a message that is too long or not UTF-8, and what
-    /// `on_message` returns.
+    /// [`ErrorCode::ProviderProtocol`] for a message that is too long or not UTF-8, for a frame that is
+    /// damaged, and what `on_message` returns.
     pub fn push(&mut self, bytes: &[u8], on_message: &mut OnMessage<'_>) -> Result<Flow, ErrorInfo> {
         if self.framing == Framing::JsonArray {
             return self.push_elements(bytes, on_message);
+        }
+        if self.framing == Framing::EventStream {
+            return event_stream::push(&mut self.line, self.max_message_bytes, bytes, on_message);
         }
         let mut open = Open::default();
         let mut rest = bytes;
@@ -116,6 +120,10 @@ impl Splitter {
     /// As [`push`](Self::push); and [`ErrorCode::Truncated`] when the end has cut an error that stands bare among
     /// events, since a decoder may have seen its own end before that.
     pub fn finish(&mut self, on_message: &mut OnMessage<'_>) -> Result<Flow, ErrorInfo> {
+        if self.framing == Framing::EventStream {
+            // A frame says how long it is: one that is still open was cut.
+            return Ok(Flow::More);
+        }
         let line = std::mem::take(&mut self.line);
         let mut if_whole = |message: Message<'_>| {
             if is_whole(message.data) { on_message(message) } else { Ok(Flow::More) }
@@ -265,7 +273,7 @@ impl Splitter {
             Framing::Ndjson if line.trim_ascii().is_empty() => Field::Other,
             Framing::Ndjson => Field::Json(line.trim_ascii()),
             // It has no lines.
-            Framing::JsonArray => Field::Other,
+            Framing::JsonArray | Framing::EventStream => Field::Other,
         }
     }
 
@@ -273,9 +281,14 @@ impl Splitter {
         if bytes <= self.max_message_bytes {
             return Ok(());
         }
-        let message = format!("a message of the provider's is longer than {} bytes", self.max_message_bytes);
-        Err(ErrorInfo::new(ErrorCode::ProviderProtocol, message))
+        Err(too_long(self.max_message_bytes))
     }
+}
+
+/// The error of a message that is longer than it may be.
+pub(super) fn too_long(max_message_bytes: usize) -> ErrorInfo {
+    let message = format!("a message of the provider's is longer than {max_message_bytes} bytes");
+    ErrorInfo::new(ErrorCode::ProviderProtocol, message)
 }
 
 /// The part of the open event that is borrowed from the piece being read.

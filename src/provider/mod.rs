@@ -27,6 +27,7 @@ pub mod demo;
 pub mod driver;
 mod elsewhere;
 mod errors;
+mod event_stream;
 mod finish;
 pub mod framing;
 mod guard;
@@ -308,14 +309,17 @@ pub enum Framing {
     Ndjson,
     /// One JSON array, whose elements come one after another.
     JsonArray,
+    /// AWS event stream: binary frames with checksums.
+    EventStream,
 }
 
 /// One message of a provider's stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
-    /// The `event:` field of a server-sent event; empty when there was none.
+    /// The `event:` field of a server-sent event; empty when there was none. In an event stream the type of the
+    /// event, and for a frame that reports an error `exception:` and the type of that.
     pub event: &'a str,
-    /// The `data:` lines of a server-sent event, one NDJSON line, or one element of an array.
+    /// The `data:` lines of a server-sent event, one NDJSON line, one element of an array, or the payload of a frame.
     pub data: &'a str,
 }
 

@@ -3,8 +3,8 @@
 //! Most messages of a stream do: 280 bytes of id, model and nulls around a word. When the bytes
 //! before and after the text are the same as in a message that was parsed, and what is between them
 //! is the inside of a JSON string, then parsing would give the same but for the text. Comparing
-//! takes a tenth of the time of parsing. OpenAI pads each message with a random text, which may
-//! differ, too. Messages that differ elsewhere are parsed every time.
+//! takes a tenth of the time of parsing. OpenAI, Mistral and Bedrock pad each message with a random text,
+//! which may differ, too. Messages that differ elsewhere are parsed every time.
 
 use super::{ModelEvent, Turn};
 
@@ -16,8 +16,8 @@ pub(crate) enum Kind {
     Reasoning,
 }
 
-/// The field of OpenAI's that only hides how long a message's text is.
-const PADDING: &str = r#""obfuscation":""#;
+/// The fields that only hide how long a message's text is: OpenAI's, and that of Mistral and Bedrock.
+const PADDINGS: [&str; 2] = [r#""obfuscation":""#, r#""p":""#];
 
 /// The last message that was parsed and held one text and nothing else, cut at the text and at the padding.
 #[derive(Debug, Default)]
@@ -66,7 +66,8 @@ impl Template {
         let at = (text.as_ptr() as usize).wrapping_sub(data.as_ptr() as usize);
         let (Some(before), Some(after)) = (data.get(..at), data.get(at.wrapping_add(text.len())..)) else { return };
         if before.ends_with('"') && after.starts_with('"') {
-            let padding = after.find(PADDING).map_or(after.len(), |at| at + PADDING.len());
+            let padding = PADDINGS.iter().find_map(|padding| Some(after.find(padding)? + padding.len()));
+            let padding = padding.unwrap_or(after.len());
             let (after, padded) = after.split_at(padding);
             let end = inside_bytes(padded).map_or("", |bytes| &padded[bytes..]);
             for (own, new) in [(&mut self.before, before), (&mut self.after, after), (&mut self.end, end)] {
