@@ -366,7 +366,8 @@ impl Heard {
             }
         }
 
-        let reason = expected["finish_reason"].as_str();
+        // Responses say why beside the status, and that is the word that counts.
+        let reason = expected["incomplete_reason"].as_str().or(expected["finish_reason"].as_str());
         let is_done = expected["done_marker"].as_bool().unwrap_or(false);
         match &self.error {
             Some(error) if expected["error"] == true => {
@@ -435,15 +436,15 @@ impl Heard {
 
     fn is_sensible(&self, normalized: FinishReason, reason: Option<&str>) -> bool {
         match reason {
-            Some("stop" | "end_turn" | "stop_sequence") if !self.calls.is_empty() => {
+            Some("stop" | "end_turn" | "stop_sequence" | "completed") if !self.calls.is_empty() => {
                 normalized == FinishReason::ToolCalls
             }
-            Some("stop" | "end_turn" | "stop_sequence") if !self.refusal.is_empty() => {
+            Some("stop" | "end_turn" | "stop_sequence" | "completed") if !self.refusal.is_empty() => {
                 normalized == FinishReason::Refusal
             }
-            Some("stop" | "end_turn" | "stop_sequence") => normalized == FinishReason::Stop,
+            Some("stop" | "end_turn" | "stop_sequence" | "completed") => normalized == FinishReason::Stop,
             Some("COMPLETE" | "STOP_SEQUENCE") => normalized == FinishReason::Stop,
-            Some("length" | "max_tokens" | "MAX_TOKENS") => normalized == FinishReason::Length,
+            Some("length" | "max_tokens" | "MAX_TOKENS" | "max_output_tokens") => normalized == FinishReason::Length,
             Some("tool_calls" | "tool_use" | "function_call" | "TOOL_CALL") => normalized == FinishReason::ToolCalls,
             Some("content_filter") => normalized == FinishReason::ContentFilter,
             Some("refusal") => normalized == FinishReason::Refusal,

@@ -16,6 +16,8 @@ pub enum CallIdRule {
     Any,
     /// Letters, digits, `_` and `-`, as Anthropic wants them.
     Word,
+    /// At most 64 characters, as OpenAI wants them.
+    Short,
     /// Exactly nine letters and digits, as Mistral wants them.
     Nine,
 }
@@ -28,6 +30,7 @@ impl CallIdRule {
             Self::Word => {
                 !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
             }
+            Self::Short => id.len() <= 64,
             Self::Nine => id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()),
         };
         if is_accepted {
@@ -39,7 +42,7 @@ impl CallIdRule {
         let hash = hasher.finish();
         Cow::Owned(match self {
             Self::Nine => format!("{:09x}", hash & 0xF_FFFF_FFFF),
-            Self::Any | Self::Word => format!("call_{hash:016x}"),
+            Self::Any | Self::Word | Self::Short => format!("call_{hash:016x}"),
         })
     }
 }

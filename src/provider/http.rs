@@ -11,7 +11,7 @@ impl HttpRequest {
     /// A POST of `body` to the upstream, asking for an event stream. `path` is the wire format's.
     pub(crate) fn post(upstream: &Upstream, path: &str, body: &Value) -> Self {
         Self {
-            url: join(&upstream.base_url, upstream.quirks.path.unwrap_or(path)),
+            url: join(&upstream.base_url, path),
             headers: vec![
                 ("content-type".into(), "application/json".to_owned()),
                 ("accept".into(), "text/event-stream".to_owned()),
@@ -41,6 +41,20 @@ impl HttpRequest {
     }
 }
 
+/// `text` as one step of a path or one value of a query. Names of models come from clients.
+pub(crate) fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    // Dots alone would be steps up.
+    if encoded.bytes().all(|byte| byte == b'.') { encoded.replace('.', "%2E") } else { encoded }
+}
+
 /// The base URL and the path, without repeating what the one ends and the other begins with.
 ///
 /// Vendors' SDKs disagree on whether `/v1` belongs to the base URL, and so do the people who set
@@ -54,7 +68,14 @@ fn join(base_url: &str, path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::join;
+    use super::{encoded, join};
+
+    #[test]
+    fn a_name_stays_one_step_of_the_path() {
+        assert_eq!(encoded("gpt-4.1_mini~x"), "gpt-4.1_mini~x");
+        assert_eq!(encoded("../a?b=é"), "..%2Fa%3Fb%3D%C3%A9");
+        assert_eq!(encoded(".."), "%2E%2E");
+    }
 
     #[test]
     fn a_base_url_may_hold_the_start_of_the_path() {

@@ -3,14 +3,21 @@
 use std::sync::Arc;
 
 pub use super::call_ids::CallIdRule;
-use super::{Adapter, anthropic::Anthropic, cohere::Cohere, ollama::Ollama, openai_chat::OpenAiChat};
+use super::{
+    Adapter, anthropic::Anthropic, cohere::Cohere, ollama::Ollama, openai_chat::OpenAiChat,
+    openai_responses::OpenAiResponses,
+};
 
 /// How a vendor departs from its wire format. The default suits a server that nobody has heard of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quirks {
-    /// What follows the base URL, if not the path of the wire format. What the base URL ends with
-    /// and the path begins with is not repeated.
-    pub path: Option<&'static str>,
+    /// Where the API is below the base URL.
+    pub place: Place,
+    /// What stands between the base URL and the path of OpenAI's APIs. What the base URL ends with and this
+    /// begins with is not repeated.
+    pub prefix: &'static str,
+    /// The header of the key, in lower case. `None`: `Authorization: Bearer`.
+    pub key_header: Option<&'static str>,
     /// The field that bounds the answer's length.
     pub max_tokens_field: &'static str,
     /// The field of the seed.
@@ -37,7 +44,9 @@ impl Default for Quirks {
 
 impl Quirks {
     const DEFAULT: Self = Self {
-        path: None,
+        place: Place::Plain,
+        prefix: "",
+        key_header: None,
         max_tokens_field: "max_tokens",
         seed_field: "seed",
         include_usage: true,
@@ -47,6 +56,18 @@ impl Quirks {
         call_ids: CallIdRule::Any,
         name_in_tool_result: false,
     };
+}
+
+/// Where OpenAI's APIs are below a base URL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// Right there, or behind the vendor's prefix.
+    #[default]
+    Plain,
+    /// As Azure OpenAI has them.
+    AzureOpenAi,
+    /// As Azure AI Foundry has them for models of others.
+    Foundry,
 }
 
 /// Where the reasoning effort goes in a request of chat completions.
@@ -108,6 +129,7 @@ pub fn vendor(name: &str) -> Option<&'static Vendor> {
 pub fn adapter(wire_format: &str) -> Option<Arc<dyn Adapter>> {
     match wire_format {
         "openai-chat" => Some(Arc::new(OpenAiChat)),
+        "openai-responses" => Some(Arc::new(OpenAiResponses)),
         "anthropic" => Some(Arc::new(Anthropic)),
         "cohere" => Some(Arc::new(Cohere)),
         "ollama" => Some(Arc::new(Ollama)),
@@ -174,11 +196,7 @@ pub const VENDORS: &[Vendor] = &[
         models: &["claude-sonnet-4-5", "claude-haiku-4-5", "claude-opus-4-5"],
     },
     Vendor {
-        quirks: Quirks {
-            path: Some("/openai/v1/chat/completions"),
-            max_tokens_field: "max_completion_tokens",
-            ..Quirks::DEFAULT
-        },
+        quirks: Quirks { prefix: "/openai/v1", max_tokens_field: "max_completion_tokens", ..Quirks::DEFAULT },
         ..chat(
             "groq",
             "https://api.groq.com",
@@ -259,11 +277,7 @@ pub const VENDORS: &[Vendor] = &[
         )
     },
     Vendor {
-        quirks: Quirks {
-            path: Some("/v1/chat/completions"),
-            max_tokens_field: "max_completion_tokens",
-            ..Quirks::DEFAULT
-        },
+        quirks: Quirks { prefix: "/v1", max_tokens_field: "max_completion_tokens", ..Quirks::DEFAULT },
         ..chat(
             "cerebras",
             "https://api.cerebras.ai",
@@ -365,7 +379,10 @@ mod tests {
             assert_eq!(vendor(name).unwrap().base_url, row.base_url);
             assert_eq!(adapter(row.wire_format).unwrap().name(), row.wire_format);
             assert!(row.base_url.starts_with("https://") || !row.needs_key, "{name}: a key in plain text");
-            assert!(!row.base_url.ends_with('/') && row.quirks.path.is_none_or(|path| path.starts_with('/')), "{name}");
+            assert!(
+                !row.base_url.ends_with('/') && (row.quirks.prefix.is_empty() || row.quirks.prefix.starts_with("/")),
+                "{name}"
+            );
             assert!(row.base_url_env.ends_with("_BASE_URL") && !row.key_env.is_empty(), "{name}");
         }
         assert!(vendor("nobody").is_none());

@@ -7,7 +7,7 @@ use tokenwire_protocol::{
 };
 
 use super::super::{
-    HttpRequest, ModelRequest, Upstream, options,
+    HttpRequest, ModelRequest, Upstream, openai, options,
     vendors::{Effort, Quirks},
 };
 
@@ -45,10 +45,7 @@ pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpR
     options::merge(&mut body, &request.options);
     body.insert("stream".into(), true.into());
 
-    let mut http = HttpRequest::post(upstream, "/chat/completions", &Value::Object(body));
-    if let Some(key) = &upstream.key {
-        http.set_header("authorization", format!("Bearer {}", key.expose()));
-    }
+    let mut http = openai::post(upstream, "/chat/completions", &request.model, &Value::Object(body));
     http.set_configured_headers(upstream);
     Ok(http)
 }
