@@ -54,6 +54,7 @@ const PROVIDER_KEYS: &[(&str, Kind)] = &[
     ("base_url", Kind::Text),
     ("region", Kind::Text),
     ("project", Kind::Text),
+    ("credentials_file", Kind::Text),
     ("api_version", Kind::Text),
     ("api_key_env", Kind::Text),
     ("api_key", Kind::Text),

@@ -313,6 +313,8 @@ pub struct ProviderConfig {
     pub region: Option<String>,
     /// The project, for a vendor that has one in its base URL.
     pub project: Option<String>,
+    /// The file of a Google service account's key, for Vertex AI. Default: the credentials of this machine.
+    pub credentials_file: Option<String>,
     /// The version of the API, for a vendor that wants one in the URL: `2024-10-21`.
     pub api_version: Option<String>,
     /// Headers added to every request.

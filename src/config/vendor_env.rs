@@ -55,13 +55,16 @@ pub(super) fn resolve(config: &mut Config, env: &Env, replaced: &mut std::collec
                 let variable = second("host").filter(|_| section.base_url.is_none())?;
                 Some(url_of_host(&set("base_url", variable)?))
             });
-        // These say where a provider is, not that it is wanted.
+        // These say where a provider is, not that it is wanted; but credentials for a project do.
         let settings: Vec<(&str, String)> = settings_env
             .iter()
             .filter(|(key, _)| !matches!(*key, "api_key" | "base_url" | "host"))
             .filter_map(|&(key, variable)| Some((key, set(key, variable)?)))
             .collect();
-        if key.is_none() && base_url.is_none() && !config.providers.contains_key(&name) {
+        let is_set = |key: &str| settings.iter().any(|(set, _)| *set == key);
+        let has_credentials = is_set("credentials_file") && is_set("project");
+        let is_wanted = key.is_some() || base_url.is_some() || has_credentials;
+        if !is_wanted && !config.providers.contains_key(&name) {
             continue;
         }
         let section = config.providers.entry(name.clone()).or_default();
@@ -76,6 +79,7 @@ pub(super) fn resolve(config: &mut Config, env: &Env, replaced: &mut std::collec
             let place = match key {
                 "region" => &mut section.region,
                 "project" => &mut section.project,
+                "credentials_file" => &mut section.credentials_file,
                 _ => &mut section.api_version,
             };
             *place = Some(value);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Authorizer, registry::Off, vendors::Credentials};
+use super::{Authorizer, google::GoogleCredentials, registry::Off, vendors::Credentials};
 use crate::config::ProviderConfig;
 
 /// What authorizes the requests to a vendor; nothing where the adapter's header with the key does.
@@ -14,8 +14,10 @@ pub(super) fn authorizer(
     credentials: Credentials,
     section: &ProviderConfig,
 ) -> Result<Option<Arc<dyn Authorizer>>, Off> {
-    let _ = section;
     match credentials {
         Credentials::Key => Ok(None),
+        // A key is a token that somebody else fetched, or an API key.
+        Credentials::Google if section.api_key.is_some() => Ok(None),
+        Credentials::Google => Ok(Some(Arc::new(GoogleCredentials::new(section.credentials_file.clone())))),
     }
 }

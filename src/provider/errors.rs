@@ -309,7 +309,7 @@ fn redact(message: &str) -> String {
 fn looks_like_key(word: &str) -> bool {
     const PREFIXES: &[&str] = &[
         "sk-", "sk_", "rk-", "pk-", "gsk_", "xai-", "pplx-", "hf_", "csk-", "fw_", "tgp_", "nvapi-", "r8_", "ghp_",
-        "gho_", "AIza", "AKIA", "ASIA", "eyJ",
+        "gho_", "AIza", "ya29.", "AKIA", "ASIA", "eyJ",
     ];
     let word = word.trim_end_matches('.');
     let is_dense = |word: &str| {

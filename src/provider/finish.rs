@@ -25,6 +25,8 @@ pub(crate) fn normalize(reason: &str) -> Option<FinishReason> {
         | "spii"
         | "language"
         | "image_safety"
+        | "image_prohibited_content"
+        | "image_recitation"
         | "model_armor" => FinishReason::ContentFilter,
         "refusal" => FinishReason::Refusal,
         "pause_turn" | "compaction" => FinishReason::Pause,
@@ -38,6 +40,7 @@ pub(crate) fn normalize(reason: &str) -> Option<FinishReason> {
         | "unexpected_tool_call"
         | "too_many_tool_calls"
         | "malformed_response"
+        | "missing_thought_signature"
         | "malformed_model_output"
         | "malformed_tool_use" => return None,
         _ => FinishReason::Other,

@@ -30,6 +30,8 @@ mod errors;
 mod event_stream;
 mod finish;
 pub mod framing;
+pub mod gemini;
+mod google;
 mod guard;
 mod http;
 mod json;

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `demo` | always |
 //! | a vendor that needs a key | there is one, or the configuration gives another base URL |
+//! | Vertex AI | the configuration names it, or the environment names a project and a file of credentials |
 //! | a vendor that needs none: a server on one's own machine | the configuration names it |
 //! | any other | the configuration names it, with `wire_format` and `base_url` |
 //!
@@ -16,7 +17,8 @@ use super::{
     Adapter, Provider, Secret, Upstream, credentials,
     demo::Demo,
     driver::HttpProvider,
-    vendors::{self, VENDORS, Vendor, vendor},
+    google,
+    vendors::{self, Credentials, VENDORS, Vendor, vendor},
 };
 use crate::config::{Config, ProviderConfig};
 
@@ -129,6 +131,9 @@ fn check_on(vendor: Option<&Vendor>, section: Option<&ProviderConfig>) -> Result
     let Some(section) = section else {
         return match vendor {
             Some(vendor) if vendor.needs_key => Err(Off::NoKey(vendor.key_env.to_owned())),
+            Some(vendor) if vendor.credentials == Credentials::Google => {
+                Err(Off::NotConfigured("GOOGLE_CLOUD_PROJECT and GOOGLE_APPLICATION_CREDENTIALS"))
+            }
             Some(vendor) => Err(Off::NotConfigured(vendor.base_url_env)),
             None => Ok(()),
         };
@@ -151,7 +156,12 @@ fn build(name: &str, vendor: Option<&Vendor>, section: Option<&ProviderConfig>) 
     let base_url = base_url.ok_or(Off::Incomplete("base_url"))?;
     let upstream = Upstream {
         name: name.to_owned(),
-        base_url: fill(base_url, &section)?.trim_end_matches('/').to_owned(),
+        base_url: match vendor.map(|vendor| vendor.credentials) {
+            Some(Credentials::Google) => google::base_url(base_url, &section)?,
+            _ => fill(base_url, &section)?,
+        }
+        .trim_end_matches('/')
+        .to_owned(),
         key: section.api_key.as_deref().map(Secret::new),
         authorizer: match vendor {
             Some(vendor) => credentials::authorizer(vendor.credentials, &section)?,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 pub use super::call_ids::CallIdRule;
 use super::{
-    Adapter, anthropic::Anthropic, cohere::Cohere, ollama::Ollama, openai_chat::OpenAiChat,
+    Adapter, anthropic::Anthropic, cohere::Cohere, gemini::Gemini, ollama::Ollama, openai_chat::OpenAiChat,
     openai_responses::OpenAiResponses,
 };
 
@@ -34,6 +34,8 @@ pub struct Quirks {
     pub call_ids: CallIdRule,
     /// Whether the result of a tool must name the tool.
     pub name_in_tool_result: bool,
+    /// Who serves the wire format.
+    pub host: Host,
 }
 
 impl Default for Quirks {
@@ -55,6 +57,7 @@ impl Quirks {
         takes_reasoning: false,
         call_ids: CallIdRule::Any,
         name_in_tool_result: false,
+        host: Host::Own,
     };
 }
 
@@ -68,6 +71,16 @@ pub enum Place {
     AzureOpenAi,
     /// As Azure AI Foundry has them for models of others.
     Foundry,
+}
+
+/// Who serves a wire format: who made it, or a cloud that puts the model into the URL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Host {
+    /// Who made it.
+    #[default]
+    Own,
+    /// Google's Vertex AI.
+    Vertex,
 }
 
 /// Where the reasoning effort goes in a request of chat completions.
@@ -92,6 +105,9 @@ pub enum Credentials {
     /// A key, which the adapter puts into a header.
     #[default]
     Key,
+    /// A token that is fetched with Google's Application Default Credentials. A configured key is a token already,
+    /// or an API key.
+    Google,
 }
 
 /// A vendor.
@@ -133,6 +149,7 @@ pub fn adapter(wire_format: &str) -> Option<Arc<dyn Adapter>> {
         "anthropic" => Some(Arc::new(Anthropic)),
         "cohere" => Some(Arc::new(Cohere)),
         "ollama" => Some(Arc::new(Ollama)),
+        "gemini" => Some(Arc::new(Gemini)),
         _ => None,
     }
 }
@@ -155,6 +172,29 @@ const fn chat(
         credentials: Credentials::Key,
         settings_env: &[],
         quirks: Quirks::DEFAULT,
+        models,
+    }
+}
+
+/// A wire format on Vertex AI, which asks for a project, a region and a token.
+const fn vertex(
+    name: &'static str,
+    wire_format: &'static str,
+    base_url_env: &'static str,
+    key_env: &'static str,
+    settings_env: &'static [(&'static str, &'static str)],
+    models: &'static [&'static str],
+) -> Vendor {
+    Vendor {
+        name,
+        wire_format,
+        base_url: "https://{region}-aiplatform.googleapis.com/v1",
+        base_url_env,
+        key_env,
+        needs_key: false,
+        credentials: Credentials::Google,
+        settings_env,
+        quirks: Quirks { host: Host::Vertex, ..Quirks::DEFAULT },
         models,
     }
 }
@@ -195,6 +235,47 @@ pub const VENDORS: &[Vendor] = &[
         quirks: Quirks::DEFAULT,
         models: &["claude-sonnet-4-5", "claude-haiku-4-5", "claude-opus-4-5"],
     },
+    Vendor {
+        name: "gemini",
+        wire_format: "gemini",
+        base_url: "https://generativelanguage.googleapis.com",
+        base_url_env: "GOOGLE_GEMINI_BASE_URL",
+        key_env: "GEMINI_API_KEY",
+        needs_key: true,
+        credentials: Credentials::Key,
+        settings_env: &[("api_key", "GOOGLE_API_KEY")],
+        quirks: Quirks::DEFAULT,
+        models: &["gemini-2.5-pro", "gemini-2.5-flash", "gemini-2.5-flash-lite"],
+    },
+    // Gemini on Vertex AI. It is on when it has a section, or when the environment names a project together with a
+    // file of credentials. Without a project a key is an API key of the express mode.
+    vertex(
+        "vertex",
+        "gemini",
+        "GOOGLE_VERTEX_BASE_URL",
+        "VERTEX_API_KEY",
+        &[
+            ("project", "GOOGLE_CLOUD_PROJECT"),
+            ("region", "GOOGLE_CLOUD_LOCATION"),
+            ("credentials_file", "GOOGLE_APPLICATION_CREDENTIALS"),
+        ],
+        &["gemini-2.5-pro", "gemini-2.5-flash", "gemini-2.5-flash-lite"],
+    ),
+    // Claude on Vertex AI. The first two variables are those of Anthropic's own SDK.
+    vertex(
+        "vertex-anthropic",
+        "anthropic",
+        "ANTHROPIC_VERTEX_BASE_URL",
+        "VERTEX_ANTHROPIC_API_KEY",
+        &[
+            ("project", "ANTHROPIC_VERTEX_PROJECT_ID"),
+            ("region", "CLOUD_ML_REGION"),
+            ("project", "GOOGLE_CLOUD_PROJECT"),
+            ("region", "GOOGLE_CLOUD_LOCATION"),
+            ("credentials_file", "GOOGLE_APPLICATION_CREDENTIALS"),
+        ],
+        &["claude-sonnet-4-5@20250929", "claude-haiku-4-5@20251001", "claude-opus-4-5@20251101"],
+    ),
     Vendor {
         quirks: Quirks { prefix: "/openai/v1", max_tokens_field: "max_completion_tokens", ..Quirks::DEFAULT },
         ..chat(
@@ -374,7 +455,7 @@ mod tests {
     fn every_row_is_well_formed() {
         for (position, row) in VENDORS.iter().enumerate() {
             let name = row.name;
-            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase()), "{name}");
+            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{name}");
             assert!(VENDORS[..position].iter().all(|other| other.name != name), "{name} twice");
             assert_eq!(vendor(name).unwrap().base_url, row.base_url);
             assert_eq!(adapter(row.wire_format).unwrap().name(), row.wire_format);

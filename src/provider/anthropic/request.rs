@@ -6,7 +6,7 @@ use tokenwire_protocol::{
     message::{Content, Message, Part, Role, Tool, ToolChoice},
 };
 
-use super::super::{HttpRequest, ModelRequest, Upstream, call_ids::CallIdRule, options};
+use super::super::{HttpRequest, ModelRequest, Upstream, call_ids::CallIdRule, google, options, vendors::Host};
 
 /// The most tokens of an answer when the request does not say: the API wants a number. Thinking
 /// comes on top. Fits every model from Claude 3.5 on.
@@ -23,7 +23,10 @@ pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpR
         }
     };
     let thinking = thinking(request)?;
-    set("model", Some(request.model.as_str().into()));
+    match upstream.quirks.host {
+        Host::Own => set("model", Some(request.model.as_str().into())),
+        Host::Vertex => set("anthropic_version", Some("vertex-2023-10-16".into())),
+    }
     set("max_tokens", Some(max_tokens(request, &thinking).into()));
     set("system", system(&request.messages));
     set("messages", Some(messages(&request.messages)?));
@@ -43,11 +46,22 @@ pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpR
     options::merge(&mut body, &request.options);
     body.insert("stream".into(), true.into());
 
-    let mut http = HttpRequest::post(upstream, "/v1/messages", &Value::Object(body));
-    http.set_header("anthropic-version", "2023-06-01");
-    if let Some(key) = &upstream.key {
-        http.set_header("x-api-key", key.expose());
-    }
+    let mut http = match upstream.quirks.host {
+        Host::Own => {
+            let mut http = HttpRequest::post(upstream, "/v1/messages", &Value::Object(body));
+            http.set_header("anthropic-version", "2023-06-01");
+            if let Some(key) = &upstream.key {
+                http.set_header("x-api-key", key.expose());
+            }
+            http
+        }
+        Host::Vertex => {
+            let path = google::model_path(&request.model, &["publishers/anthropic/models"])?;
+            let mut http = HttpRequest::post(upstream, &format!("/{path}:streamRawPredict"), &Value::Object(body));
+            google::set_key(&mut http, upstream);
+            http
+        }
+    };
     http.set_configured_headers(upstream);
     Ok(http)
 }
