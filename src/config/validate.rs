@@ -17,7 +17,8 @@ use crate::provider::{
 pub const MIN_KEY_CHARS: usize = 16;
 
 /// The wire formats that a provider may be configured with.
-pub const WIRE_FORMATS: &[&str] = &["openai-chat", "anthropic", "cohere", "ollama"];
+pub const WIRE_FORMATS: &[&str] =
+    &["openai-chat", "anthropic", "bedrock-converse", "bedrock-invoke", "cohere", "ollama"];
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 

@@ -3,7 +3,14 @@
 use std::sync::Arc;
 
 pub use super::call_ids::CallIdRule;
-use super::{Adapter, anthropic::Anthropic, cohere::Cohere, ollama::Ollama, openai_chat::OpenAiChat};
+use super::{
+    Adapter,
+    anthropic::Anthropic,
+    bedrock::{BedrockConverse, BedrockInvoke},
+    cohere::Cohere,
+    ollama::Ollama,
+    openai_chat::OpenAiChat,
+};
 
 /// How a vendor departs from its wire format. The default suits a server that nobody has heard of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +118,8 @@ pub fn adapter(wire_format: &str) -> Option<Arc<dyn Adapter>> {
         "anthropic" => Some(Arc::new(Anthropic)),
         "cohere" => Some(Arc::new(Cohere)),
         "ollama" => Some(Arc::new(Ollama)),
+        "bedrock-converse" => Some(Arc::new(BedrockConverse)),
+        "bedrock-invoke" => Some(Arc::new(BedrockInvoke)),
         _ => None,
     }
 }
