@@ -17,7 +17,16 @@ use crate::provider::{
 pub const MIN_KEY_CHARS: usize = 16;
 
 /// The wire formats that a provider may be configured with.
-pub const WIRE_FORMATS: &[&str] = &["openai-chat", "openai-responses", "anthropic", "gemini", "cohere", "ollama"];
+pub const WIRE_FORMATS: &[&str] = &[
+    "openai-chat",
+    "openai-responses",
+    "anthropic",
+    "gemini",
+    "bedrock-converse",
+    "bedrock-invoke",
+    "cohere",
+    "ollama",
+];
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 

@@ -39,6 +39,16 @@ pub(crate) fn of_error_event(data: &str) -> ErrorInfo {
     report.into_error()
 }
 
+/// Reads an error whose type stands beside its message: an exception of AWS.
+pub(crate) fn of_exception(kind: &str, data: &str) -> ErrorInfo {
+    let mut report = match serde_json::from_str(data) {
+        Ok(data) => Report::read(&data),
+        Err(_) => Report { message: data.to_owned(), ..Report::default() },
+    };
+    report.add_word(kind);
+    report.into_error()
+}
+
 /// The error of a turn whose finish reason says that the provider failed.
 pub(crate) fn of_finish_reason(reason: &str) -> ErrorInfo {
     let message = format!("the provider stopped with the reason {reason}");
@@ -90,7 +100,7 @@ impl Report {
     }
 
     fn add_object(&mut self, object: &Map<String, Value>, depth: usize) {
-        for key in ["code", "type", "status", "error_type", "status_code", "statusCode"] {
+        for key in ["code", "type", "__type", "status", "error_type", "status_code", "statusCode"] {
             match object.get(key) {
                 Some(Value::String(word)) => self.add_word(word),
                 Some(Value::Number(number)) => self.add_status(number.as_u64()),
@@ -149,7 +159,7 @@ impl Report {
         if code == ErrorCode::ProviderError
             && let Some(status) = self.status
         {
-            error.retryable = matches!(status, 408 | 409 | 425 | 500 | 502..=504 | 520..=524 | 529);
+            error.retryable = matches!(status, 408 | 409 | 424 | 425 | 500 | 502..=504 | 520..=524 | 529);
         }
         error
     }
@@ -210,6 +220,12 @@ const WORDS: &[(&str, ErrorCode)] = &[
     ("accessdenied", ErrorCode::Permission),
     // The model wrote a call that does not fit the tool. Groq says 400, but the request was right.
     ("tool_use_failed", ErrorCode::ProviderError),
+    // AWS.
+    ("modeltimeout", ErrorCode::ProviderTimeout),
+    ("servicequotaexceeded", ErrorCode::Quota),
+    ("expiredtoken", ErrorCode::Authentication),
+    ("unrecognizedclient", ErrorCode::Authentication),
+    ("invalidsignature", ErrorCode::Authentication),
 ];
 
 /// Parts of types that are used for everything, so that a status says more.
@@ -221,6 +237,8 @@ const VAGUE_WORDS: &[(&str, ErrorCode)] = &[
 
 /// Parts of messages, for vendors whose types and statuses are vague.
 const PHRASES: &[(&str, ErrorCode)] = &[
+    // AWS says so of too many tokens per minute or day.
+    ("please wait before trying again", ErrorCode::RateLimit),
     ("context length", ErrorCode::ContextTooLong),
     ("context window", ErrorCode::ContextTooLong),
     ("context size", ErrorCode::ContextTooLong),
@@ -235,6 +253,8 @@ const PHRASES: &[(&str, ErrorCode)] = &[
     ("incorrect api key", ErrorCode::Authentication),
     ("invalid api key", ErrorCode::Authentication),
     ("api key not valid", ErrorCode::Authentication),
+    ("security token", ErrorCode::Authentication),
+    ("request signature", ErrorCode::Authentication),
     ("overloaded", ErrorCode::Overloaded),
     ("rate limit", ErrorCode::RateLimit),
     ("too many requests", ErrorCode::RateLimit),
@@ -260,7 +280,7 @@ fn of_status(status: u16) -> ErrorCode {
         413 => ErrorCode::ContextTooLong,
         429 => ErrorCode::RateLimit,
         503 | 529 => ErrorCode::Overloaded,
-        408 | 409 | 425 => ErrorCode::ProviderError,
+        408 | 409 | 424 | 425 => ErrorCode::ProviderError,
         400..500 => ErrorCode::InvalidRequest,
         _ => ErrorCode::ProviderError,
     }

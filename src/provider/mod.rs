@@ -19,6 +19,7 @@
 //! for every provider. A turn is cancelled by dropping its future.
 
 pub mod anthropic;
+pub mod bedrock;
 mod call_ids;
 pub mod cohere;
 mod connect;

@@ -103,6 +103,13 @@ impl ToolCalls {
         Ok(())
     }
 
+    /// The call with this index of the provider's as it was shown: its id, its name and its arguments so far.
+    pub(crate) fn call(&self, index: u64) -> Option<(&str, &str, &str)> {
+        let call = self.calls.iter().rfind(|call| call.key == Some(index))?;
+        let Shown { call_id, name, .. } = call.shown.as_ref()?;
+        Some((call_id, name, &call.arguments))
+    }
+
     /// The call with this index of the provider's is whole.
     pub(crate) fn close(&mut self, index: u64, turn: &mut dyn Turn) {
         if let Some(position) = self.calls.iter().rposition(|call| call.key == Some(index)) {

@@ -4,7 +4,13 @@ use std::sync::Arc;
 
 pub use super::call_ids::CallIdRule;
 use super::{
-    Adapter, anthropic::Anthropic, cohere::Cohere, gemini::Gemini, ollama::Ollama, openai_chat::OpenAiChat,
+    Adapter,
+    anthropic::Anthropic,
+    bedrock::{BedrockConverse, BedrockInvoke},
+    cohere::Cohere,
+    gemini::Gemini,
+    ollama::Ollama,
+    openai_chat::OpenAiChat,
     openai_responses::OpenAiResponses,
 };
 
@@ -150,6 +156,8 @@ pub fn adapter(wire_format: &str) -> Option<Arc<dyn Adapter>> {
         "cohere" => Some(Arc::new(Cohere)),
         "ollama" => Some(Arc::new(Ollama)),
         "gemini" => Some(Arc::new(Gemini)),
+        "bedrock-converse" => Some(Arc::new(BedrockConverse)),
+        "bedrock-invoke" => Some(Arc::new(BedrockInvoke)),
         _ => None,
     }
 }
