@@ -335,6 +335,8 @@ impl Heard {
         let bytes = pieces.concat();
         for call in &mut heard.calls {
             if memchr::memmem::find(&bytes, call.id.as_bytes()).is_none() {
+                // They stand in what is handed back, too.
+                heard.others.iter_mut().for_each(|other| *other = other.replace(&call.id, ""));
                 call.id.clear();
             }
         }
