@@ -65,6 +65,12 @@ impl ToolCalls {
         self.shown > 0
     }
 
+    /// What clients know the call with this index of the provider's as.
+    pub(crate) fn shown_id(&self, index: u64) -> Option<&str> {
+        let call = self.calls.iter().rfind(|call| call.key == Some(index))?;
+        call.shown.as_ref().map(|shown| &*shown.call_id)
+    }
+
     /// Takes a piece and emits what it adds.
     ///
     /// # Errors
