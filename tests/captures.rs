@@ -424,6 +424,14 @@ impl Heard {
             }
         }
 
+        let tools = expected["server_tool_calls"].as_array().unwrap_or(&none);
+        let should: Vec<&str> = tools.iter().map(|tool| tool_name(tool["name"].as_str().unwrap_or_default())).collect();
+        let is: Vec<&str> = self.server_tools.iter().map(|name| tool_name(name)).collect();
+        // A stream that fails can stop before a call is whole.
+        if is != should && !(self.error.is_some() && should.starts_with(&is)) {
+            differ("server tools", &is, &should);
+        }
+
         let mut should = usage(expected, body);
         let is = self.usage.map(|usage| Usage { is_partial: false, ..usage }).unwrap_or_default();
         // The expected numbers were looked for in fewer places.
@@ -478,6 +486,11 @@ fn is_same_arguments(arguments: &str, expected: &Value) -> bool {
     let is_same_value = !expected["arguments_json"].is_null()
         && serde_json::from_str::<Value>(parsed).is_ok_and(|value| value == expected["arguments_json"]);
     is_same_text || is_same_value
+}
+
+/// The name of a provider's own tool: where an item stands for the call, its type without the `_call`.
+fn tool_name(name: &str) -> &str {
+    name.strip_suffix("_call").unwrap_or(name)
 }
 
 /// The expected usage is the provider's raw numbers; this normalises them.

@@ -6,6 +6,8 @@
 //! takes a tenth of the time of parsing. OpenAI, Mistral and Bedrock pad each message with a random text,
 //! which may differ, too. Messages that differ elsewhere are parsed every time.
 
+use std::borrow::Cow;
+
 use super::{ModelEvent, Turn};
 
 /// What the text of such messages is.
@@ -34,18 +36,21 @@ pub(crate) struct Template {
 impl Template {
     /// Emits the text of a message that is like the learned one; `false` if it is not.
     pub(crate) fn emit(&self, data: &str, turn: &mut dyn Turn) -> bool {
-        let Some(text) = self.text(data) else { return false };
+        let Some((text, kind)) = self.read(data) else { return false };
+        kind.emit(&text, turn);
+        true
+    }
+
+    /// The text of a message that is like the learned one, and what it is.
+    pub(crate) fn read<'a>(&self, data: &'a str) -> Option<(Cow<'a, str>, Kind)> {
+        let text = self.text(data)?;
         if text.bytes().all(is_plain) {
-            self.kind.emit(text, turn);
-            return true;
+            return Some((Cow::Borrowed(text), self.kind));
         }
         // With the quotes around it.
         let start = self.before.len();
-        let text = serde_json::from_str::<String>(&data[start - 1..start + text.len() + 1]);
-        if let Ok(text) = &text {
-            self.kind.emit(text, turn);
-        }
-        text.is_ok()
+        let text = serde_json::from_str::<String>(&data[start - 1..start + text.len() + 1]).ok()?;
+        Some((Cow::Owned(text), self.kind))
     }
 
     /// The inside of the string that is the text of a message like the learned one.
@@ -60,12 +65,15 @@ impl Template {
         padding.bytes().all(is_plain).then_some(text)
     }
 
-    /// Learns from a parsed message that held `text` and nothing else that matters. Does nothing
-    /// for text that is not a part of `data`, because it held escapes.
-    pub(crate) fn learn(&mut self, data: &str, text: &str, kind: Kind) {
+    /// Learns from a parsed message that held `text` and nothing else that matters. Does nothing, and
+    /// says so with `false`, for text that is not a part of `data`, because it held escapes.
+    pub(crate) fn learn(&mut self, data: &str, text: &str, kind: Kind) -> bool {
         let at = (text.as_ptr() as usize).wrapping_sub(data.as_ptr() as usize);
-        let (Some(before), Some(after)) = (data.get(..at), data.get(at.wrapping_add(text.len())..)) else { return };
-        if before.ends_with('"') && after.starts_with('"') {
+        let (Some(before), Some(after)) = (data.get(..at), data.get(at.wrapping_add(text.len())..)) else {
+            return false;
+        };
+        let is_part = before.ends_with('"') && after.starts_with('"');
+        if is_part {
             let padding = PADDINGS.iter().find_map(|padding| Some(after.find(padding)? + padding.len()));
             let padding = padding.unwrap_or(after.len());
             let (after, padded) = after.split_at(padding);
@@ -76,6 +84,7 @@ impl Template {
             }
             self.kind = kind;
         }
+        is_part
     }
 }
 

@@ -1,5 +1,6 @@
 //! Anthropic Messages.
 
+mod content;
 mod decode;
 mod request;
 

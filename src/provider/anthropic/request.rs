@@ -142,7 +142,7 @@ fn thinking_blocks(message: &Message) -> &[Value] {
 }
 
 /// Arguments as an object. What the model wrote wrongly is kept, so that it can see it.
-fn input(arguments: &str) -> Value {
+pub(super) fn input(arguments: &str) -> Value {
     match serde_json::from_str(arguments) {
         Ok(Value::Object(input)) => Value::Object(input),
         _ if arguments.trim().is_empty() => json!({}),

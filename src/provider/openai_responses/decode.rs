@@ -133,7 +133,9 @@ impl ResponsesDecoder {
                 Kind::Text.emit(&event.delta, turn);
                 match event.logprobs.as_ref().map(logprobs).filter(|tokens| !tokens.is_empty()) {
                     Some(tokens) => turn.emit(ModelEvent::Logprobs(tokens)),
-                    None => self.template.learn(data, &event.delta, Kind::Text),
+                    None => {
+                        self.template.learn(data, &event.delta, Kind::Text);
+                    }
                 }
             }
             "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
