@@ -32,6 +32,7 @@ pub mod framing;
 mod guard;
 mod http;
 mod json;
+mod keys;
 pub mod ollama;
 pub mod openai_chat;
 mod options;
