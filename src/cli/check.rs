@@ -63,9 +63,10 @@ fn why_on(loaded: &Loaded, name: &str) -> String {
         Origin::Code => String::new(),
         origin => format!(", base URL from {origin}"),
     });
-    let key = match &section.api_key {
-        Some(_) => format!("key from {}", loaded.provider_origin(name, "api_key")),
-        None => "no key".to_owned(),
+    let key = match (&section.api_key, section.api_keys.len()) {
+        (Some(_), _) => format!("key from {}", loaded.provider_origin(name, "api_key")),
+        (None, 0) => "no key".to_owned(),
+        (None, keys) => format!("{keys} keys from {}", loaded.provider_origin(name, "api_keys")),
     };
     key + &base_url.unwrap_or_default()
 }

@@ -10,6 +10,7 @@
 //! | `insecure_no_auth` | `TOKENWIRE_INSECURE_NO_AUTH` | `true`, `false`, `1`, `0` |
 //! | `allowed_origins` | `TOKENWIRE_ALLOWED_ORIGINS` | separated by commas |
 //! | `providers.vllm.base_url` | `TOKENWIRE_PROVIDERS_VLLM_BASE_URL` | a provider needs no file |
+//! | `routes.fast.upstreams` | `TOKENWIRE_ROUTES_FAST_UPSTREAMS` | nor does a route; each of these has weight 1 |
 //!
 //! A variable that is set but empty counts as not set. The keys of vendors come from the vendors'
 //! usual variables, too (`OPENAI_API_KEY`, ...): see [`vendor_env`](super::vendor_env).
@@ -40,13 +41,16 @@ pub(super) fn get<'a>(env: &'a Env, name: &str) -> Option<&'a str> {
 }
 
 const PREFIX: &str = "TOKENWIRE_";
-const PROVIDERS: &str = "TOKENWIRE_PROVIDERS_";
 
 /// Variables that are read elsewhere.
 const OTHERS: &[&str] = &["TOKENWIRE_CONFIG", "TOKENWIRE_LOG", "TOKENWIRE_KEY"];
 
 /// Names that begin like this are certainly meant as keys.
-const SECTIONS: &[&str] = &["LIMITS_", "TIMEOUTS_", "RETENTION_", "RETRY_", "PROVIDERS_", "AUTH_", "CLIENT_UPSTREAMS_"];
+const SECTIONS: &[&str] =
+    &["LIMITS_", "TIMEOUTS_", "RETENTION_", "RETRY_", "PROVIDERS_", "ROUTES_", "PRICES_", "AUTH_", "CLIENT_UPSTREAMS_"];
+
+/// Sections of sections, whose names are free, with their keys.
+const NAMED_SECTIONS: &[(&str, &[(&str, Kind)])] = &[("providers", PROVIDER_KEYS), ("routes", ROUTE_KEYS)];
 
 /// The keys of a provider that hold a single value or a list of strings.
 const PROVIDER_KEYS: &[(&str, Kind)] = &[
@@ -58,8 +62,19 @@ const PROVIDER_KEYS: &[(&str, Kind)] = &[
     ("api_version", Kind::Text),
     ("api_key_env", Kind::Text),
     ("api_key", Kind::Text),
+    ("api_keys", Kind::List),
     ("models", Kind::List),
     ("enabled", Kind::Bool),
+];
+
+/// The keys of a route that hold a single value or a list of strings.
+const ROUTE_KEYS: &[(&str, Kind)] = &[
+    ("upstreams", Kind::List),
+    ("fallbacks", Kind::List),
+    ("fallback_on", Kind::List),
+    ("continuation", Kind::Bool),
+    ("cool_down_seconds", Kind::Number),
+    ("cool_down_after", Kind::Number),
 ];
 
 /// What a variable's text is read as.
@@ -80,11 +95,8 @@ pub(super) struct Setting {
 
 /// What the variables set, and warnings about variables that look like keys and are none.
 ///
-/// `provider_names` are those that a name in capitals is looked up in.
-pub(super) fn settings<'a>(
-    env: &Env,
-    provider_names: impl Iterator<Item = &'a str> + Clone,
-) -> (Vec<Result<Setting, Problem>>, Vec<String>) {
+/// `names` gives those of a section of sections, in which a name in capitals is looked up.
+pub(super) fn settings(env: &Env, names: &dyn Fn(&str) -> Vec<String>) -> (Vec<Result<Setting, Problem>>, Vec<String>) {
     let scalars: BTreeMap<String, (KeyPath, Kind)> = Config::default()
         .scalars()
         .into_iter()
@@ -96,7 +108,7 @@ pub(super) fn settings<'a>(
         let Some(text) = get(env, name) else { continue };
         let found = match scalars.get(name) {
             Some((key, kind)) => Some((key.clone(), *kind)),
-            None => provider_key(name, provider_names.clone()),
+            None => named_key(name, names),
         };
         match found {
             Some((key, kind)) => settings.push(setting(name, text, key, kind)),
@@ -121,15 +133,18 @@ fn kind(default: &serde_json::Value) -> Kind {
     }
 }
 
-fn provider_key<'a>(variable_name: &str, mut names: impl Iterator<Item = &'a str>) -> Option<(KeyPath, Kind)> {
-    let rest = variable_name.strip_prefix(PROVIDERS)?;
-    let (name, key, kind) = PROVIDER_KEYS.iter().find_map(|&(key, kind)| {
-        let name = rest.strip_suffix(&key.to_ascii_uppercase())?.strip_suffix('_')?;
-        (!name.is_empty()).then_some((name, key, kind))
-    })?;
-    let is_this = |known: &&str| variable(known).strip_prefix(PREFIX) == Some(name);
-    let name = names.find(is_this).map_or_else(|| name.to_ascii_lowercase().replace('_', "-"), str::to_owned);
-    Some((KeyPath::from("providers").key(name).key(key), kind))
+fn named_key(variable_name: &str, names: &dyn Fn(&str) -> Vec<String>) -> Option<(KeyPath, Kind)> {
+    NAMED_SECTIONS.iter().find_map(|&(section, keys)| {
+        let rest = variable_name.strip_prefix(&variable(section))?.strip_prefix('_')?;
+        let (name, key, kind) = keys.iter().find_map(|&(key, kind)| {
+            let name = rest.strip_suffix(&key.to_ascii_uppercase())?.strip_suffix('_')?;
+            (!name.is_empty()).then_some((name, key, kind))
+        })?;
+        let is_this = |known: &String| variable(known).strip_prefix(PREFIX) == Some(name);
+        let known = names(section).into_iter().find(is_this);
+        let name = known.unwrap_or_else(|| name.to_ascii_lowercase().replace('_', "-"));
+        Some((KeyPath::from(section).key(name).key(key), kind))
+    })
 }
 
 fn setting(name: &str, text: &str, key: KeyPath, kind: Kind) -> Result<Setting, Problem> {

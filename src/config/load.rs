@@ -53,6 +53,7 @@ pub struct Loader {
     toml: Option<String>,
     env: Env,
     flags: Vec<(String, Value)>,
+    own_providers: Vec<String>,
     finds_default_file: bool,
 }
 
@@ -115,6 +116,12 @@ impl Loader {
         self
     }
 
+    /// Names a provider that is added in code, so that routes may lead to it.
+    pub fn own_provider(mut self, name: impl Into<String>) -> Self {
+        self.own_providers.push(name.into());
+        self
+    }
+
     /// Reads and checks everything.
     ///
     /// # Errors
@@ -132,8 +139,11 @@ impl Loader {
             _ => Table::new(),
         };
 
-        let names: Vec<String> = provider_names(&table);
-        let (settings, warnings) = env::settings(&self.env, names.iter().map(String::as_str));
+        let names = |section: &str| match section {
+            "providers" => provider_names(&table),
+            section => section_names(&table, section),
+        };
+        let (settings, warnings) = env::settings(&self.env, &names);
         let mut problems = Vec::new();
         for setting in settings {
             match setting {
@@ -154,7 +164,8 @@ impl Loader {
 
         let mut config: Config = deserialize(table).map_err(|problem| origins.locate(problem.into()))?;
         vendor_env::resolve(&mut config, &self.env, &mut origins.replaced);
-        config.validate().map_err(|error| origins.locate(error))?;
+        let own_providers: Vec<&str> = self.own_providers.iter().map(String::as_str).collect();
+        config.validate_with(&own_providers).map_err(|error| origins.locate(error))?;
         config.hash_keys();
         Ok(Loaded { config, file, warnings, origins })
     }
@@ -229,9 +240,15 @@ fn line_of(text: &str, position: usize) -> usize {
 
 /// The providers that have a section, and the vendors that need none.
 fn provider_names(table: &Table) -> Vec<String> {
-    let sections = table.get("providers").and_then(Value::as_table);
-    let configured = sections.into_iter().flat_map(|providers| providers.keys().cloned());
-    configured.chain(VENDORS.iter().map(|vendor| vendor.name.to_owned())).collect()
+    let mut names = section_names(table, "providers");
+    names.extend(VENDORS.iter().map(|vendor| vendor.name.to_owned()));
+    names
+}
+
+/// The names in a section of sections.
+fn section_names(table: &Table, section: &str) -> Vec<String> {
+    let section = table.get(section).and_then(Value::as_table);
+    section.into_iter().flat_map(|section| section.keys().cloned()).collect()
 }
 
 fn deserialize(table: Table) -> Result<Config, Problem> {
@@ -268,6 +285,8 @@ fn explain(key: KeyPath, message: &str) -> Problem {
     let expected = match (validate::range(&key), expected) {
         (Some((min, max)), _) => format!("a whole number from {min} to {max}"),
         (None, "a boolean") => "`true` or `false`".to_owned(),
+        (None, "u32" | "u64" | "i64") => "a whole number".to_owned(),
+        (None, "f64") => "a number".to_owned(),
         (None, "a sequence") if key == KeyPath::from("auth.keys") => {
             "sections that begin with `[[auth.keys]]`".to_owned()
         }

@@ -9,6 +9,8 @@
 mod env;
 mod error;
 mod load;
+mod prices;
+mod routes;
 mod validate;
 mod vendor_env;
 
@@ -24,6 +26,8 @@ use sha2::{Digest, Sha256};
 pub use env::{Env, process_env};
 pub use error::{ConfigError, KeyPath, Origin, Problem};
 pub use load::{DEFAULT_FILE, Loaded, Loader};
+pub use prices::PriceConfig;
+pub use routes::{FALLBACK_ON, RouteConfig, RouteDefaults, RouteTimeouts, RouteUpstream};
 pub use validate::{MIN_KEY_CHARS, WIRE_FORMATS, is_loopback, is_sendable};
 
 /// Everything that can be configured. `Config::default()` serves on loopback without authentication.
@@ -60,6 +64,12 @@ pub struct Config {
     /// Providers, by name. A known name needs only what differs from its row of data.
     #[serde(skip_serializing)]
     pub providers: BTreeMap<String, ProviderConfig>,
+    /// Routes, by the name that clients use as `model`.
+    #[serde(skip_serializing)]
+    pub routes: BTreeMap<String, RouteConfig>,
+    /// What tokens cost, by `provider/model`.
+    #[serde(skip_serializing)]
+    pub prices: BTreeMap<String, PriceConfig>,
 }
 
 impl Default for Config {
@@ -77,13 +87,15 @@ impl Default for Config {
             retry: RetryConfig::default(),
             client_upstreams: ClientUpstreamsConfig::default(),
             providers: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            prices: BTreeMap::new(),
         }
     }
 }
 
 impl Config {
     /// Every key that holds a single value or a list of strings, by its path, with its value.
-    /// Keys of clients and providers are not among them.
+    /// Keys of clients, providers, routes and prices are not among them.
     pub fn scalars(&self) -> BTreeMap<String, Value> {
         let mut scalars = BTreeMap::new();
         // Numbers, flags, strings and lists of strings always encode.
@@ -306,8 +318,11 @@ pub struct ProviderConfig {
     pub base_url: Option<String>,
     /// The key. Better in the environment than in a file.
     pub api_key: Option<String>,
-    /// The environment variable that holds the key, instead of the vendor's usual one. [`Loader`]
-    /// puts what it holds into `api_key`; what is still here was not set, and the provider stays off.
+    /// Several keys, which take turns; one that is rate limited, has no credit or is refused rests.
+    pub api_keys: Vec<String>,
+    /// The environment variable that holds the key, instead of the vendor's usual one; with an `S` behind its
+    /// name, several keys with commas between them. [`Loader`] puts what it holds into `api_key` or
+    /// `api_keys`; what is still here was not set, and the provider stays off.
     pub api_key_env: Option<String>,
     /// The region, for a vendor that has one in its base URL: `eu-central-1`.
     pub region: Option<String>,
@@ -325,13 +340,20 @@ pub struct ProviderConfig {
     pub enabled: Option<bool>,
 }
 
+impl ProviderConfig {
+    /// Whether there is a key.
+    pub fn has_key(&self) -> bool {
+        self.api_key.is_some() || !self.api_keys.is_empty()
+    }
+}
+
 impl std::fmt::Debug for ProviderConfig {
     /// Keys never reach a log, nor does a URL, which may hold a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ProviderConfig")
             .field("wire_format", &self.wire_format)
             .field("has_base_url", &self.base_url.is_some())
-            .field("has_key", &(self.api_key.is_some() || self.api_key_env.is_some()))
+            .field("has_key", &(self.has_key() || self.api_key_env.is_some()))
             .field("models", &self.models)
             .field("enabled", &self.enabled)
             .finish_non_exhaustive()

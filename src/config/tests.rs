@@ -46,7 +46,7 @@ fn the_example_file_has_every_key_with_its_default() {
         let name = key.rsplit('.').next().unwrap();
         assert!(example.contains(&format!("\n#{name} = ")), "{key} is missing");
     }
-    assert_eq!(loaded.config.providers.len(), 2);
+    assert_eq!((loaded.config.providers.len(), loaded.config.routes.len(), loaded.config.prices.len()), (2, 2, 2));
 }
 
 #[test]
@@ -344,8 +344,195 @@ fn providers_are_checked() {
         "tokenwire.toml:1: providers.OpenAI: expected a name of lower-case letters, digits, `-`, `_` and `.`",
     );
     check(
+        "[providers.openai]\napi_kys = 'secret'",
+        "tokenwire.toml:2: providers.openai.api_kys: is not a key\n  did you mean `api_keys`?",
+    );
+    check(
         "[providers.openai]\napi_keys = 'secret'",
-        "tokenwire.toml:2: providers.openai.api_keys: is not a key\n  did you mean `api_key`?",
+        "tokenwire.toml:2: providers.openai.api_keys: expected a list such as [\"a\", \"b\"], not text",
+    );
+    check(
+        "[providers.openai]\napi_keys = ['a',\n'b ']",
+        "tokenwire.toml:3: providers.openai.api_keys[1]: \
+         is empty, or holds spaces at its ends or control characters",
+    );
+    check(
+        "[providers.openai]\napi_keys = ['a']\napi_key = 'b'",
+        "tokenwire.toml:1: providers.openai: expected either `api_key` or `api_keys`, not both",
+    );
+}
+
+#[test]
+fn several_keys_come_from_one_variable() {
+    let load = |toml: &str, variables: &[(&str, &str)]| {
+        let loaded = Loader::new().toml(toml).env(env(variables)).load().unwrap();
+        let section = loaded.config.providers["openai"].clone();
+        (section.api_key, section.api_keys, loaded.provider_origin("openai", "api_keys").to_string())
+    };
+    let several = (None, vec!["a".to_owned(), "b".to_owned()], "OPENAI_API_KEYS".to_owned());
+    assert_eq!(load("", &[("OPENAI_API_KEYS", "a, b\n")]), several);
+    assert_eq!(load("", &[("OPENAI_API_KEYS", "a,b"), ("OPENAI_API_KEY", "c")]), several);
+    assert_eq!(load("providers.openai.api_key = 'c'", &[("OPENAI_API_KEYS", "a,b")]), several);
+    let (key, keys, _) = load("providers.openai.api_keys = ['a', 'b']", &[("OPENAI_API_KEY", "c")]);
+    assert_eq!((key.as_deref(), keys.len()), (Some("c"), 0));
+    let own = [("TOKENWIRE_PROVIDERS_OPENAI_API_KEYS", "x,y"), ("OPENAI_API_KEY", "c"), ("OPENAI_API_KEYS", "a,b")];
+    assert_eq!(load("", &own).1, ["x", "y"]);
+    let named = load("providers.openai.api_key_env = 'TEAM_KEY'", &[("TEAM_KEYS", "a,b"), ("OPENAI_API_KEY", "c")]);
+    assert_eq!((named.1, &*named.2), (several.1, "TEAM_KEYS"));
+    check_env(
+        &[("OPENAI_API_KEYS", "a,,b")],
+        "OPENAI_API_KEYS: providers.openai.api_keys[1]: \
+         is empty, or holds spaces at its ends or control characters",
+    );
+}
+
+#[test]
+fn a_route_has_upstreams_fallbacks_rules_and_defaults() {
+    let route = |toml: &str| load(toml).unwrap().config.routes.remove("fast").unwrap();
+    let least = route("[routes.fast]\nupstreams = ['openai/gpt-5']");
+    assert_eq!(least.upstreams, [RouteUpstream { model: "openai/gpt-5".to_owned(), weight: 1 }]);
+    assert_eq!((least.continuation, least.cool_down_seconds, least.cool_down_after), (false, 30, 3));
+    assert_eq!(least.fallback_codes(), FALLBACK_ON);
+    let whole = route(
+        "[routes.fast]
+        upstreams = [{ model = 'openai/gpt-5', weight = 2 }, 'groq/openai/gpt-oss-120b']
+        fallbacks = ['anthropic/claude-haiku-4-5', 'demo/markdown']
+        fallback_on = ['rate_limit', 'context_too_long']
+        continuation = true
+        cool_down_seconds = 0
+        cool_down_after = 1
+        defaults.system = 'Be brief.'
+        defaults.temperature = 1
+        defaults.stop = ['a']
+        defaults.timeouts.first_token_ms = 5000
+        defaults.provider_options.openai.service_tier = 'flex'",
+    );
+    let models: Vec<&str> = whole.models().collect();
+    assert_eq!(models, ["openai/gpt-5", "groq/openai/gpt-oss-120b", "anthropic/claude-haiku-4-5", "demo/markdown"]);
+    assert_eq!(whole.fallback_codes().len(), 2);
+    assert_eq!((whole.defaults.temperature, whole.defaults.timeouts.first_token_ms), (Some(1.0), Some(5000)));
+    assert_eq!(whole.defaults.provider_options["openai"]["service_tier"], "flex");
+    assert!(!format!("{whole:?}").contains("brief"));
+}
+
+#[test]
+fn routes_are_checked() {
+    let fast = |line: &str| format!("[routes.fast]\nupstreams = ['openai/gpt-5']\n{line}");
+    check(
+        "[routes.fast]",
+        "tokenwire.toml:1: routes.fast.upstreams: expected at least one `provider/model`\n  \
+         for example `upstreams = [\"openai/gpt-5\"]`",
+    );
+    check(
+        "[routes.openai]\nupstreams = ['openai/gpt-5']",
+        "tokenwire.toml:1: routes.openai: is the name of a provider\n  give the route another name",
+    );
+    check(
+        "[routes.'my route']\nupstreams = ['openai/gpt-5']",
+        "tokenwire.toml:1: routes.my route: \
+         expected a name of letters, digits, `-`, `_`, `.`, `:`, `/`, `@` and `+`",
+    );
+    check(
+        &fast("fallbacks = ['slow']"),
+        "tokenwire.toml:3: routes.fast.fallbacks[0]: expected `provider/model`\n  \
+         a route does not lead to a route: name the provider, too",
+    );
+    check(
+        &fast("fallbacks = ['antropic/claude']"),
+        "tokenwire.toml:3: routes.fast.fallbacks[0]: no provider `antropic` is known\n  did you mean `anthropic`?",
+    );
+    check(
+        &fast("fallbacks = ['somewhere/else']"),
+        "tokenwire.toml:3: routes.fast.fallbacks[0]: no provider `somewhere` is known\n  \
+         add a section `[providers.somewhere]`",
+    );
+    check(
+        &fast("fallbacks = ['openai/gpt-5']"),
+        "tokenwire.toml:3: routes.fast.fallbacks[0]: is the same as `routes.fast.upstreams[0]`",
+    );
+    check(
+        "[routes.fast]\nupstreams = [{ model = 'openai/gpt-5', weight = 0 }]",
+        "tokenwire.toml:2: routes.fast.upstreams[0].weight: expected 1 to 1000000, not 0",
+    );
+    check(
+        "[routes.fast]\nupstreams = [{ model = 'openai/gpt-5', wait = 1 }]",
+        "tokenwire.toml:2: routes.fast.upstreams[0].wait: is not a key\n  known here: model, weight",
+    );
+    check(
+        "[routes.fast]\nupstreams = [3]",
+        "tokenwire.toml:2: routes.fast.upstreams[0]: \
+         expected \"provider/model\" or { model = \"provider/model\", weight = 1 }, not 3",
+    );
+    check(
+        &fast("fallback_on = ['rate_limits']"),
+        "tokenwire.toml:3: routes.fast.fallback_on[0]: \
+         is no code of an error after which somebody else can be asked\n  did you mean `rate_limit`?",
+    );
+    check(&fast("cool_down_after = 0"), "tokenwire.toml:3: routes.fast.cool_down_after: expected 1 to 1000, not 0");
+    check(
+        &fast("cool_down_seconds = -1"),
+        "tokenwire.toml:3: routes.fast.cool_down_seconds: expected a whole number, not -1",
+    );
+    check(
+        &fast("defaults = { temperature = 3, tempo = 1 }"),
+        "tokenwire.toml:3: routes.fast.defaults.tempo: is not a key\n  known here: system, temperature, top_p, top_k, \
+         presence_penalty, frequency_penalty, max_tokens, stop, seed, response_format, reasoning_effort, \
+         reasoning_budget, parallel_tool_calls, timeouts, provider_options",
+    );
+    check(
+        &fast("defaults = { temperature = 3, timeouts = { idle_ms = 9999999999 } }"),
+        "tokenwire.toml:3: routes.fast.defaults.temperature: expected a number from 0 to 2\n\
+         tokenwire.toml:3: routes.fast.defaults.timeouts.idle_ms: expected 1 to 3600000, which is `timeouts.limit_ms`",
+    );
+    check(
+        &fast("defaults = { provider_options = { service_tier = 'flex' } }"),
+        "tokenwire.toml:3: routes.fast.defaults.provider_options.service_tier: \
+         expected the fields of one provider, by its name",
+    );
+    load("[routes.'openai/gpt-5']\nupstreams = ['openai/gpt-5']").unwrap();
+    let own = "[routes.fast]\nupstreams = ['own/m']";
+    assert!(load(own).is_err());
+    Loader::new().toml(own).own_provider("own").load().unwrap();
+}
+
+#[test]
+fn a_route_may_come_from_the_environment() {
+    let variables = env(&[
+        ("TOKENWIRE_ROUTES_BEST_OF_ALL_UPSTREAMS", "openai/gpt-5, demo/markdown"),
+        ("TOKENWIRE_ROUTES_GPT_5_CONTINUATION", "true"),
+        ("TOKENWIRE_ROUTES_GPT_5_COOL_DOWN_SECONDS", "5"),
+    ]);
+    let loaded = Loader::new().toml("[routes.'gpt-5']\nupstreams = ['openai/gpt-5']").env(variables).load().unwrap();
+    let routes = &loaded.config.routes;
+    assert_eq!(routes["best-of-all"].models().collect::<Vec<_>>(), ["openai/gpt-5", "demo/markdown"]);
+    assert!(routes["gpt-5"].continuation && routes["gpt-5"].cool_down_seconds == 5);
+    check_env(
+        &[("TOKENWIRE_ROUTES_FAST_UPSTREAMS", "opnai/gpt-5")],
+        "TOKENWIRE_ROUTES_FAST_UPSTREAMS: routes.fast.upstreams[0]: no provider `opnai` is known\n  \
+         did you mean `openai`?",
+    );
+}
+
+#[test]
+fn prices_are_checked() {
+    let config = load("[prices.'openai/gpt-5*']\ninput = 1.25\noutput = 10\ncached = 0.125").unwrap().config;
+    let price = config.prices["openai/gpt-5*"];
+    assert_eq!((price.input, price.output, price.cached, price.cache_write), (1.25, 10.0, Some(0.125), None));
+    load("[prices.'*']\ninput = 0\noutput = 0\n[prices.'groq/*']\ninput = 0\noutput = 0").unwrap();
+    let expected = "expected `provider/model`, or the beginning of it and a `*`\n  \
+         for example `[prices.\"openai/gpt-5*\"]`";
+    for name in ["gpt-5", "openai/", "openai/*-mini", "/x"] {
+        check(
+            &format!("[prices.'{name}']\ninput = 1\noutput = 1"),
+            &format!("tokenwire.toml:1: prices.{name}: {expected}"),
+        );
+    }
+    check("[prices.'a/b']\ninput = 1", "tokenwire.toml:1: prices.a/b.output: is missing");
+    check("[prices.'a/b']\ninput = 'x'", "tokenwire.toml:2: prices.a/b.input: expected a number, not text");
+    check(
+        "[prices.'a/b']\ninput = -1\noutput = nan",
+        "tokenwire.toml:2: prices.a/b.input: expected a price per million tokens, 0 or more\n\
+         tokenwire.toml:3: prices.a/b.output: expected a price per million tokens, 0 or more",
     );
 }
 
@@ -361,6 +548,9 @@ fn no_secret_is_ever_shown() {
         format!("[auth]\nkeys = ['{secret}']"),
         format!("[providers.openai]\napi_key_env = '{secret}'"),
         format!("[providers.openai]\napi_key = ['{secret}']"),
+        format!("[providers.openai]\napi_keys = '{secret}'"),
+        format!("[providers.openai]\napi_keys = ['{secret} ']"),
+        format!("[providers.openai]\napi_keys = [['{secret}']]"),
         format!("[providers.openai]\nenabled = '{secret}'"),
         format!("[providers]\nopenai = '{secret}'"),
         format!("[providers.openai]\nbase_url = '{secret}'"),

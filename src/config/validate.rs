@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{
     Config, ConfigError, ProviderConfig,
     error::{KeyPath, Problem},
+    prices, routes,
 };
 use crate::provider::{
     HostRule,
@@ -72,6 +73,15 @@ impl Config {
     ///
     /// Everything that is wrong, not only the first of it.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        self.validate_with(&[])
+    }
+
+    /// The same, for a server to which providers are added in code: routes may lead to these names, too.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, not only the first of it.
+    pub fn validate_with(&self, own_providers: &[&str]) -> Result<(), ConfigError> {
         let mut problems = Vec::new();
         self.check_numbers(&mut problems);
         self.check_reach(&mut problems);
@@ -80,6 +90,8 @@ impl Config {
         for (name, provider) in &self.providers {
             check_provider(name, provider, &mut problems);
         }
+        routes::check(self, own_providers, &mut problems);
+        prices::check(self, &mut problems);
         if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
     }
 
@@ -233,13 +245,19 @@ fn check_provider(name: &str, provider: &ProviderConfig, problems: &mut Vec<Prob
             );
             problems.push(problem.with_fix("for example `OPENAI_API_KEY`"));
         }
-        if provider.api_key.is_some() {
-            problems.push(Problem::new(path(), "expected either `api_key` or `api_key_env`, not both"));
+        if provider.has_key() {
+            let key = if provider.api_key.is_some() { "api_key" } else { "api_keys" };
+            problems.push(Problem::new(path(), format!("expected either `{key}` or `api_key_env`, not both")));
         }
     }
-    if provider.api_key.as_ref().is_some_and(|key| !is_header_value(key)) {
-        problems
-            .push(Problem::new(path().key("api_key"), "is empty, or holds spaces at its ends or control characters"));
+    if provider.api_key.is_some() && !provider.api_keys.is_empty() {
+        problems.push(Problem::new(path(), "expected either `api_key` or `api_keys`, not both"));
+    }
+    let keys = provider.api_keys.iter().enumerate().map(|(index, key)| (path().key("api_keys").index(index), key));
+    for (path, key) in provider.api_key.iter().map(|key| (path().key("api_key"), key)).chain(keys) {
+        if !is_header_value(key) {
+            problems.push(Problem::new(path, "is empty, or holds spaces at its ends or control characters"));
+        }
     }
     for (header, value) in &provider.headers {
         let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);

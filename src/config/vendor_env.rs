@@ -3,7 +3,8 @@
 //! `OPENAI_API_KEY` in the environment is enough to switch `openai` on, and `OPENAI_BASE_URL`
 //! points it elsewhere. As everywhere the environment wins over the file; within it
 //! `TOKENWIRE_PROVIDERS_OPENAI_API_KEY` wins over the usual name. A section that names its variable
-//! with `api_key_env` reads that one and no other.
+//! with `api_key_env` reads that one and no other. The same name with an `S` behind it, such as
+//! `OPENAI_API_KEYS`, holds several keys with commas between them, and wins over the one.
 //!
 //! Afterwards the configuration holds all that is needed: whoever builds providers of it reads no
 //! environment.
@@ -27,6 +28,11 @@ pub(super) fn resolve(config: &mut Config, env: &Env, replaced: &mut std::collec
     for name in names {
         let vendor = vendor(&name);
         let section = config.providers.get(&name).cloned().unwrap_or_default();
+        let is_set = |key: &str| {
+            let path = KeyPath::from("providers").key(&name).key(key);
+            matches!(replaced.get(&path), Some(Origin::Env(_)))
+        };
+        let has_key = is_set("api_key") || is_set("api_keys");
         let mut set = |key: &str, variable: &str| {
             let path = KeyPath::from("providers").key(&name).key(key);
             if matches!(replaced.get(&path), Some(Origin::Env(_))) {
@@ -36,7 +42,7 @@ pub(super) fn resolve(config: &mut Config, env: &Env, replaced: &mut std::collec
             replaced.insert(path, Origin::Env(variable.to_owned()));
             Some(value)
         };
-        let own = section.api_key_env.as_deref().filter(|_| section.api_key.is_none());
+        let own = section.api_key_env.as_deref().filter(|_| !section.has_key());
         let key_env = own.or_else(|| vendor.map(|vendor| vendor.key_env).filter(|_| section.api_key_env.is_none()));
         let settings_env = vendor.map_or(&[][..], |vendor| vendor.settings_env);
         // Second names of the same; none of them beside a variable that the section names itself.
@@ -44,9 +50,13 @@ pub(super) fn resolve(config: &mut Config, env: &Env, replaced: &mut std::collec
             let variables = settings_env.iter().filter(move |(other, _)| *other == key);
             variables.map(|(_, variable)| *variable).next().filter(|_| section.api_key_env.is_none())
         };
-        let key = key_env
-            .and_then(|variable| set("api_key", variable))
-            .or_else(|| second("api_key").and_then(|variable| set("api_key", variable)));
+        let keys = key_env.filter(|_| !has_key).and_then(|variable| set("api_keys", &format!("{variable}S")));
+        let key = match has_key || keys.is_some() {
+            true => None,
+            false => key_env
+                .and_then(|variable| set("api_key", variable))
+                .or_else(|| second("api_key").and_then(|variable| set("api_key", variable))),
+        };
         let base_url = vendor
             .and_then(|vendor| set("base_url", vendor.base_url_env))
             .or_else(|| second("base_url").and_then(|variable| set("base_url", variable)))
@@ -63,13 +73,14 @@ pub(super) fn resolve(config: &mut Config, env: &Env, replaced: &mut std::collec
             .collect();
         let is_set = |key: &str| settings.iter().any(|(set, _)| *set == key);
         let has_credentials = is_set("credentials_file") && is_set("project");
-        let is_wanted = key.is_some() || base_url.is_some() || has_credentials;
+        let is_wanted = key.is_some() || keys.is_some() || base_url.is_some() || has_credentials;
         if !is_wanted && !config.providers.contains_key(&name) {
             continue;
         }
         let section = config.providers.entry(name.clone()).or_default();
-        if key.is_some() {
+        if key.is_some() || keys.is_some() {
             section.api_key = key;
+            section.api_keys = keys.iter().flat_map(|keys| keys.split(',')).map(|key| key.trim().to_owned()).collect();
             section.api_key_env = None;
         }
         if base_url.is_some() {

@@ -36,6 +36,7 @@ mod google;
 mod guard;
 mod http;
 mod json;
+mod keys;
 pub mod ollama;
 mod openai;
 pub mod openai_chat;

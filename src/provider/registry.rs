@@ -18,6 +18,7 @@ use super::{
     demo::Demo,
     driver::HttpProvider,
     google,
+    keys::Rotation,
     vendors::{self, Credentials, VENDORS, Vendor, vendor},
 };
 use crate::config::{Config, ProviderConfig};
@@ -84,8 +85,8 @@ pub fn candidates(config: &Config) -> Vec<Candidate> {
         config.providers.keys().map(String::as_str).filter(|name| vendor(name).is_none() && *name != Demo.name());
     let mut candidates = vec![Candidate { name: Demo.name().to_owned(), provider: demo }];
     candidates.extend(VENDORS.iter().map(|vendor| vendor.name).chain(others).map(|name| {
-        let provider = switch_on(name, vendor(name), config.providers.get(name));
-        Candidate { name: name.to_owned(), provider: provider.map(|provider| Arc::new(provider) as _) }
+        let provider = with_keys(name, vendor(name), config.providers.get(name));
+        Candidate { name: name.to_owned(), provider }
     }));
     candidates
 }
@@ -118,6 +119,20 @@ pub(super) fn keyless(config: &Config) -> Vec<Keyless> {
     keyless.collect()
 }
 
+/// The provider; one for each of its keys, taking turns, where it has several.
+fn with_keys(name: &str, vendor: Option<&Vendor>, section: Option<&ProviderConfig>) -> Result<Arc<dyn Provider>, Off> {
+    match section {
+        Some(section) if !section.api_keys.is_empty() => {
+            let providers = section.api_keys.iter().map(|key| {
+                let section = ProviderConfig { api_key: Some(key.clone()), api_keys: Vec::new(), ..section.clone() };
+                switch_on(name, vendor, Some(&section))
+            });
+            Ok(Arc::new(Rotation::new(providers.collect::<Result<_, _>>()?)))
+        }
+        section => Ok(Arc::new(switch_on(name, vendor, section)?)),
+    }
+}
+
 fn switch_on(name: &str, vendor: Option<&Vendor>, section: Option<&ProviderConfig>) -> Result<HttpProvider, Off> {
     check_on(vendor, section)?;
     build(name, vendor, section)
@@ -138,7 +153,7 @@ fn check_on(vendor: Option<&Vendor>, section: Option<&ProviderConfig>) -> Result
             None => Ok(()),
         };
     };
-    if section.api_key.is_none() {
+    if !section.has_key() {
         let needs_key = vendor.is_some_and(|vendor| vendor.needs_key) && section.base_url.is_none();
         match (&section.api_key_env, vendor) {
             (Some(variable), _) => return Err(Off::NoKey(variable.clone())),
@@ -240,6 +255,12 @@ mod tests {
             &["demo"],
             Some(("openai", "`enabled = false`")),
         );
+    }
+
+    #[test]
+    fn several_keys_are_one_provider() {
+        check("", &[("GROQ_API_KEYS", "a,b")], &["demo", "groq"], None);
+        check("[providers.openai]\napi_keys = ['a', 'b']", &[], &["demo", "openai"], None);
     }
 
     #[test]

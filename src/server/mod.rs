@@ -123,7 +123,8 @@ impl ServerBuilder {
     pub async fn bind(self) -> Result<Server, ServerError> {
         let Self { config, mut providers, hooks } = self;
         let auth = Authenticator::new(&config.auth).map_err(ServerError::Config)?;
-        config.validate().map_err(|error| ServerError::Config(error.to_string()))?;
+        let own: Vec<&str> = providers.iter().map(|provider| provider.name()).collect();
+        config.validate_with(&own).map_err(|error| ServerError::Config(error.to_string()))?;
         for provider in provider::configured(&config).map_err(ServerError::Config)? {
             if !providers.iter().any(|own| own.name() == provider.name()) {
                 providers.push(provider);
