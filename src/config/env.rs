@@ -46,7 +46,8 @@ const PROVIDERS: &str = "TOKENWIRE_PROVIDERS_";
 const OTHERS: &[&str] = &["TOKENWIRE_CONFIG", "TOKENWIRE_LOG", "TOKENWIRE_KEY"];
 
 /// Names that begin like this are certainly meant as keys.
-const SECTIONS: &[&str] = &["LIMITS_", "TIMEOUTS_", "RETENTION_", "RETRY_", "PROVIDERS_", "AUTH_", "CLIENT_UPSTREAMS_"];
+const SECTIONS: &[&str] =
+    &["LIMITS_", "TIMEOUTS_", "RETENTION_", "RETRY_", "PROVIDERS_", "AUTH_", "CLIENT_UPSTREAMS_", "MODEL_LIST_"];
 
 /// The keys of a provider that hold a single value or a list of strings.
 const PROVIDER_KEYS: &[(&str, Kind)] = &[

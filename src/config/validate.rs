@@ -56,6 +56,8 @@ pub(super) const RANGES: &[(&str, u64, u64)] = &[
     ("retry.attempts", 1, 20),
     ("retry.base_ms", 0, 10 * 60 * 1000),
     ("retry.max_ms", 0, 10 * 60 * 1000),
+    ("model_list.cache_seconds", 1, 7 * 24 * 60 * 60),
+    ("model_list.retry_seconds", 1, 7 * 24 * 60 * 60),
 ];
 
 /// The range of a number, by its path.
