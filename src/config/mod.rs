@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 pub use env::{Env, process_env};
 pub use error::{ConfigError, KeyPath, Origin, Problem};
 pub use load::{DEFAULT_FILE, Loaded, Loader};
-pub use validate::{MIN_KEY_CHARS, WIRE_FORMATS, is_loopback, is_sendable};
+pub use validate::{MIN_KEY_CHARS, WIRE_FORMATS, closest, is_loopback, is_sendable};
 
 /// Everything that can be configured. `Config::default()` serves on loopback without authentication.
 //

@@ -317,7 +317,7 @@ pub(super) fn did_you_mean(word: &str, names: &[&str]) -> String {
 }
 
 /// The one of `names` that `word` is probably meant to be.
-pub(super) fn closest<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
+pub fn closest<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
     let (distance, name) = names.iter().map(|name| (strsim::osa_distance(word, name), *name)).min()?;
     // A third of the letters wrong is still a typing error; more is another word.
     (distance <= (name.len() / 3).max(1)).then_some(name)
