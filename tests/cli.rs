@@ -117,7 +117,7 @@ fn help_teaches() {
     for word in ["serve", "chat", "check", "hash-key", "--listen", "Examples:", "TOKENWIRE_LISTEN", "OPENAI_API_KEY"] {
         assert!(stdout(&help).contains(word), "{word}");
     }
-    for command in ["serve", "chat", "check", "hash-key"] {
+    for command in ["serve", "chat", "check", "providers", "hash-key"] {
         let help = run(&folder, &[command, "--help"]);
         assert!(help.status.success() && stdout(&help).contains("Usage: tokenwire"), "{command}");
     }

@@ -280,7 +280,8 @@ async fn a_proxy_of_the_environment_does_not_look_the_name_up_instead() {
     let (mut gateway, mut proxy) = (Upstream::start().await, Upstream::start().await);
     let port = gateway.address.port();
     let mut server = Command::new(env!("CARGO_BIN_EXE_tokenwire"))
-        .args(["--listen", "127.0.0.1:0", "--config", "/dev/null"])
+        .args(["--listen", "127.0.0.1:0"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests"))
         .env_clear()
         .env("HTTP_PROXY", format!("http://{}", proxy.address))
         .env("OPENAI_BASE_URL", "http://provider.example/v1")

@@ -56,7 +56,8 @@ fn report(loaded: &Loaded) -> String {
     report
 }
 
-fn why_on(loaded: &Loaded, name: &str) -> String {
+/// Where the key of a provider that is on comes from.
+pub(super) fn why_on(loaded: &Loaded, name: &str) -> String {
     let Some(section) = loaded.config.providers.get(name) else { return "built in".to_owned() };
     let base_url = section.base_url.as_ref().map(|_| match loaded.provider_origin(name, "base_url") {
         // The URL itself is not shown: it may hold a password.

@@ -5,6 +5,7 @@ mod chat;
 mod check;
 mod hash_key;
 mod log;
+mod providers;
 mod serve;
 mod signals;
 
@@ -34,6 +35,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Chat(chat::ChatArgs),
     Check(check::CheckArgs),
+    Providers(providers::ProvidersArgs),
     HashKey(hash_key::HashKeyArgs),
 }
 
@@ -47,6 +49,7 @@ Examples:
   echo \"Why is the sky blue?\" | tokenwire chat
   tokenwire hash-key --principal alice >> tokenwire.toml
   tokenwire check                           see what is enabled, and why
+  tokenwire providers --try                 see whether it works, for a few tokens
 
 Configuration, the first that sets a key wins:
   1. flags
@@ -136,6 +139,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Some(Command::Chat(args)) => chat::run(args),
         Some(Command::Check(args)) => check::run(args),
+        Some(Command::Providers(args)) => providers::run(args),
         Some(Command::HashKey(args)) => hash_key::run(args),
         Some(Command::Serve(args)) => serve::run(args),
         None => serve::run(cli.serve),

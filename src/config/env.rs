@@ -46,8 +46,18 @@ const PREFIX: &str = "TOKENWIRE_";
 const OTHERS: &[&str] = &["TOKENWIRE_CONFIG", "TOKENWIRE_LOG", "TOKENWIRE_KEY"];
 
 /// Names that begin like this are certainly meant as keys.
-const SECTIONS: &[&str] =
-    &["LIMITS_", "TIMEOUTS_", "RETENTION_", "RETRY_", "PROVIDERS_", "ROUTES_", "PRICES_", "AUTH_", "CLIENT_UPSTREAMS_"];
+const SECTIONS: &[&str] = &[
+    "LIMITS_",
+    "TIMEOUTS_",
+    "RETENTION_",
+    "RETRY_",
+    "PROVIDERS_",
+    "ROUTES_",
+    "PRICES_",
+    "AUTH_",
+    "CLIENT_UPSTREAMS_",
+    "MODEL_LIST_",
+];
 
 /// Sections of sections, whose names are free, with their keys.
 const NAMED_SECTIONS: &[(&str, &[(&str, Kind)])] = &[("providers", PROVIDER_KEYS), ("routes", ROUTE_KEYS)];

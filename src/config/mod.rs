@@ -28,7 +28,7 @@ pub use error::{ConfigError, KeyPath, Origin, Problem};
 pub use load::{DEFAULT_FILE, Loaded, Loader};
 pub use prices::PriceConfig;
 pub use routes::{FALLBACK_ON, RouteConfig, RouteDefaults, RouteTimeouts, RouteUpstream};
-pub use validate::{MIN_KEY_CHARS, WIRE_FORMATS, is_loopback, is_sendable};
+pub use validate::{MIN_KEY_CHARS, WIRE_FORMATS, closest, is_loopback, is_sendable};
 
 /// Everything that can be configured. `Config::default()` serves on loopback without authentication.
 //
@@ -61,6 +61,8 @@ pub struct Config {
     pub retry: RetryConfig,
     /// What clients may say about where a provider is asked, and with which key.
     pub client_upstreams: ClientUpstreamsConfig,
+    /// What `GET /v1/models` lists.
+    pub model_list: ModelListConfig,
     /// Providers, by name. A known name needs only what differs from its row of data.
     #[serde(skip_serializing)]
     pub providers: BTreeMap<String, ProviderConfig>,
@@ -86,6 +88,7 @@ impl Default for Config {
             retention: RetentionConfig::default(),
             retry: RetryConfig::default(),
             client_upstreams: ClientUpstreamsConfig::default(),
+            model_list: ModelListConfig::default(),
             providers: BTreeMap::new(),
             routes: BTreeMap::new(),
             prices: BTreeMap::new(),
@@ -301,6 +304,24 @@ pub struct ClientUpstreamsConfig {
     pub hosts: Vec<String>,
     /// The same for names that lead into this server's own network: `http://llm.internal:8000`. Default none.
     pub private_hosts: Vec<String>,
+}
+
+/// What `GET /v1/models` lists besides the models of the configuration.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelListConfig {
+    /// Ask the providers which models they have. Default true.
+    pub ask_providers: bool,
+    /// Seconds until a provider is asked again. Default 600.
+    pub cache_seconds: u64,
+    /// Seconds until a provider is asked again that could not say. Default 60.
+    pub retry_seconds: u64,
+}
+
+impl Default for ModelListConfig {
+    fn default() -> Self {
+        Self { ask_providers: true, cache_seconds: 600, retry_seconds: 60 }
+    }
 }
 
 /// A provider. For a vendor that is known by name (`openai`, `groq`, ...) every field is optional;

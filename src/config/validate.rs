@@ -57,6 +57,8 @@ pub(super) const RANGES: &[(&str, u64, u64)] = &[
     ("retry.attempts", 1, 20),
     ("retry.base_ms", 0, 10 * 60 * 1000),
     ("retry.max_ms", 0, 10 * 60 * 1000),
+    ("model_list.cache_seconds", 1, 7 * 24 * 60 * 60),
+    ("model_list.retry_seconds", 1, 7 * 24 * 60 * 60),
 ];
 
 /// The range of a number, by its path.
@@ -333,7 +335,7 @@ pub(super) fn did_you_mean(word: &str, names: &[&str]) -> String {
 }
 
 /// The one of `names` that `word` is probably meant to be.
-pub(super) fn closest<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
+pub fn closest<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
     let (distance, name) = names.iter().map(|name| (strsim::osa_distance(word, name), *name)).min()?;
     // A third of the letters wrong is still a typing error; more is another word.
     (distance <= (name.len() / 3).max(1)).then_some(name)

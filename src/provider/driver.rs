@@ -42,6 +42,10 @@ use super::{
 const MAX_MESSAGE_BYTES: usize = 8 << 20;
 /// Most bytes of an error's body that are read.
 const MAX_ERROR_BYTES: usize = 64 << 10;
+/// Most bytes of a list of models. Those of marketplaces have about a megabyte.
+const MAX_MODELS_BYTES: usize = 4 << 20;
+/// How long a list of models may take.
+const MODELS_TIMEOUT: Duration = Duration::from_secs(10);
 /// A provider that never pauses is shown at least this often.
 const MAX_HELD_CHUNKS: u32 = 32;
 /// How long an error's body may take.
@@ -69,6 +73,16 @@ impl Provider for HttpProvider {
 
     fn models(&self) -> Vec<String> {
         self.models.clone()
+    }
+
+    fn list_models(&self) -> BoxFuture<'_, Option<Result<Vec<String>, ErrorInfo>>> {
+        Box::pin(async move {
+            let request = self.adapter.models_request(&self.upstream)?;
+            let listed = tokio::time::timeout(MODELS_TIMEOUT, self.models_from(request)).await.unwrap_or_else(|_| {
+                Err(ErrorInfo::new(ErrorCode::ProviderTimeout, "the provider's list of models did not come in time"))
+            });
+            Some(listed.map_err(|error| self.without_key(error)))
+        })
     }
 
     fn elsewhere(&self, asked: &ClientUpstream) -> Option<Arc<dyn Provider>> {
@@ -109,6 +123,21 @@ impl HttpProvider {
         // Their values are slices of the connection's first read buffer, and would keep it to the end.
         response.headers_mut().clear();
         self.stream(response, framing, request.raw, turn).await
+    }
+
+    async fn models_from(&self, mut request: HttpRequest) -> Result<Vec<String>, ErrorInfo> {
+        if let Some(authorizer) = &self.upstream.authorizer {
+            authorizer.authorize(&mut request).await?;
+        }
+        let response = self.send(request).await?;
+        if !response.status().is_success() {
+            return Err(self.refusal(response).await);
+        }
+        let body = read_some(response, MAX_MODELS_BYTES, MODELS_TIMEOUT).await;
+        if body.len() == MAX_MODELS_BYTES {
+            return Err(ErrorInfo::new(ErrorCode::ProviderProtocol, "the provider's list of models is too long"));
+        }
+        self.adapter.models(&body)
     }
 
     /// Sends a finished request.
@@ -174,7 +203,7 @@ impl HttpProvider {
         let status = response.status();
         let retry_after_ms = retry_after(response.headers());
         let should_retry = response.headers().get("x-should-retry").map(|value| value == "true");
-        let body = read_some(response).await;
+        let body = read_some(response, MAX_ERROR_BYTES, ERROR_BODY_TIMEOUT).await;
         let mut error = self.adapter.error(status.as_u16(), &body);
         if status.is_success() {
             // Nothing was streamed, so this is no answer, whatever else it is.
@@ -222,19 +251,20 @@ async fn next_chunk(response: &mut Response, turn: &mut dyn Turn) -> Result<Opti
     .map_err(transport)
 }
 
-async fn read_some(mut response: Response) -> Vec<u8> {
+/// The first `most` bytes of a body, as far as they come within `limit`.
+async fn read_some(mut response: Response, most: usize, limit: Duration) -> Vec<u8> {
     let mut body = Vec::new();
     let reading = async {
         while let Ok(Some(bytes)) = response.chunk().await {
-            let room = MAX_ERROR_BYTES - body.len();
+            let room = most - body.len();
             body.extend_from_slice(&bytes[..bytes.len().min(room)]);
-            if body.len() == MAX_ERROR_BYTES {
+            if body.len() == most {
                 break;
             }
         }
     };
     // What came in time is enough.
-    let _ = tokio::time::timeout(ERROR_BODY_TIMEOUT, reading).await;
+    let _ = tokio::time::timeout(limit, reading).await;
     body
 }
 

@@ -21,6 +21,7 @@
 pub mod anthropic;
 pub mod bedrock;
 mod call_ids;
+mod catalogue;
 pub mod cohere;
 mod connect;
 mod credentials;
@@ -49,6 +50,7 @@ mod template;
 mod tool_calls;
 pub mod vendors;
 
+pub use catalogue::{Catalogue, Model, Source};
 pub use elsewhere::{ClientUpstream, Elsewhere};
 pub(crate) use guard::HostRule;
 pub use registry::{Candidate, Off, candidates, configured};

@@ -91,6 +91,19 @@ pub fn candidates(config: &Config) -> Vec<Candidate> {
     candidates
 }
 
+/// Scheme, host and port of a provider's base URL, which has more to it that may be secret. `None`: it has none,
+/// because it is built in or not known.
+pub fn address(name: &str, config: &Config) -> Option<String> {
+    let section = config.providers.get(name);
+    let configured = section.and_then(|section| section.base_url.as_deref());
+    let base_url = configured.or(vendor(name).map(|vendor| vendor.base_url))?;
+    let filled = section.and_then(|section| fill(base_url, section).ok());
+    let (scheme, rest) = filled.as_deref().unwrap_or(base_url).split_once("://")?;
+    let authority = rest.split(['/', '\\', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?;
+    Some(format!("{scheme}://{host}"))
+}
+
 fn is_disabled(section: Option<&ProviderConfig>) -> bool {
     section.is_some_and(|section| section.enabled == Some(false))
 }
@@ -302,6 +315,20 @@ mod tests {
             let candidate = candidates.iter().find(|candidate| candidate.name == vendor.name).unwrap();
             assert!(candidate.provider.is_ok(), "{}", vendor.name);
         }
+    }
+
+    #[test]
+    fn an_address_holds_no_secret() {
+        let address = |base_url: &str| {
+            address("mine", &load(&format!("providers.mine = {{ base_url = '{base_url}', enabled = false }}"), &[]))
+        };
+        for base_url in
+            ["https://a.example:1", "https://user:pass@a.example:1/key?k=key", "https://u@v@a.example:1#key"]
+        {
+            assert_eq!(address(base_url).as_deref(), Some("https://a.example:1"), "{base_url}");
+        }
+        assert_eq!(super::address("openai", &load("", &[])).as_deref(), Some("https://api.openai.com"));
+        assert_eq!(super::address("demo", &load("", &[])), None);
     }
 
     #[test]

@@ -35,7 +35,7 @@ use crate::{
     auth::Authenticator,
     config::Config,
     generation::{Hook, hub::Hub},
-    provider::{self, Provider},
+    provider::{self, Catalogue, Provider},
     session::Shutdown,
 };
 
@@ -135,6 +135,7 @@ impl ServerBuilder {
         let address = listener.local_addr().map_err(|error| ServerError::Listen(config.listen, error))?;
         let config = Arc::new(config);
         let shared = Shared {
+            models: Catalogue::new(&providers, config.model_list),
             hub: Hub::new(config.clone(), providers, hooks),
             auth,
             origins: origin::Policy::new(&config, address),
@@ -157,6 +158,7 @@ pub struct Server {
 struct Shared {
     config: Arc<Config>,
     hub: Arc<Hub>,
+    models: Catalogue,
     auth: Authenticator,
     origins: origin::Policy,
     /// Open WebSockets.

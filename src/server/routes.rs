@@ -13,7 +13,7 @@ use axum::{
 use serde_json::json;
 
 use super::{Shared, files, upgrade};
-use crate::session::Shutdown;
+use crate::{provider::Model, session::Shutdown};
 
 /// What a page of this server may load and reach: itself.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -53,18 +53,16 @@ async fn models(State(shared): State<Arc<Shared>>, request: Request) -> Response
     if shared.auth.authenticate(request.headers()).is_err() {
         return unauthenticated();
     }
-    let models: Vec<_> = shared
-        .hub
-        .providers()
-        .iter()
-        .flat_map(|provider| {
-            let name = provider.name();
-            provider.models().into_iter().map(move |model| {
-                json!({"id": format!("{name}/{model}"), "object": "model", "created": 0, "owned_by": name})
-            })
-        })
-        .collect();
+    let models: Vec<_> = shared.models.models().await.iter().map(model_entry).collect();
     json_response(StatusCode::OK, &json!({"object": "list", "data": models}))
+}
+
+fn model_entry(model: &Model) -> serde_json::Value {
+    let Model { provider, name, source } = model;
+    json!({
+        "id": format!("{provider}/{name}"), "object": "model", "created": 0, "owned_by": provider,
+        "provider": provider, "source": source.as_str(),
+    })
 }
 
 /// Whether new work should be sent here.

@@ -120,14 +120,15 @@ impl Call {
             .map(|line| line.split_once(':').unwrap())
             .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
             .collect();
-        let length: usize = headers["content-length"].parse().unwrap();
+        // A GET has no body.
+        let length: usize = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
         let mut body = bytes.split_off(head_end + 4);
         while body.len() < length {
             if stream.read_buf(&mut body).await.ok()? == 0 {
                 return None;
             }
         }
-        let body = serde_json::from_slice(&body).unwrap();
+        let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
         Some(Self { path, headers, body, stream, is_streaming: false })
     }
 
