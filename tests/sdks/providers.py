@@ -1,5 +1,6 @@
 """The providers whose SDKs Tokenwire is held against, and what is known to differ."""
 
+import copy
 from dataclasses import dataclass, field
 from typing import Callable
 
@@ -28,6 +29,35 @@ class Provider:
     body_type: str = ""
     # Headers that must be equal.
     headers: tuple = ("authorization",)
+
+    def alike_body(self, body):
+        body = copy.deepcopy(body)
+        for make_alike in self.alike:
+            make_alike(body)
+        return body
+
+
+def mistral_defaults(body):
+    """The SDK writes out the defaults of some fields of assistant messages, and numbers no calls."""
+    for message in body["messages"]:
+        if message["role"] == "assistant":
+            message.setdefault("prefix", False)
+            for call in message.get("tool_calls", []):
+                call.setdefault("index", 0)
+
+
+def ollama_call_ids(body):
+    """Newer servers know ids of calls, which the SDKs drop."""
+    for message in body["messages"]:
+        message.pop("tool_call_id", None)
+        for call in message.get("tool_calls", []):
+            call.pop("id", None)
+
+
+def ollama_no_tools(body):
+    """The Python SDK offers an empty list where there are no tools."""
+    if body.get("tools") == []:
+        del body["tools"]
 
 
 PROVIDERS = [
@@ -61,6 +91,33 @@ PROVIDERS = [
         left_out={"penalties": ["top_k"], "budget": ["reasoning_budget"]},
         refused={"logprobs": "logprobs"},
         unsaid=["budget"],
+        alike=[mistral_defaults],
         body_type='import("@mistralai/mistralai/models/components").ChatCompletionStreamRequest$Outbound',
+    ),
+    Provider(
+        name="cohere",
+        script="cohere_chat",
+        model="command-a-03-2025",
+        env={"COHERE_BASE_URL": "{url}", "CO_API_KEY": KEY},
+        refused={"file": "messages[0].content[1]", "audio": "messages[0].content[1]"},
+        left_out={"tool_forced": ["parallel_tool_calls"], "logprobs": ["top_logprobs"]},
+        body_type='import("./node_modules/cohere-ai/dist/serialization/resources/v2/client/requests/V2ChatStreamRequest.js")'
+        ".V2ChatStreamRequest.Raw & { stream: true }",
+    ),
+    Provider(
+        name="ollama",
+        script="ollama_chat",
+        model="qwen3",
+        env={"OLLAMA_BASE_URL": "{url}", "OLLAMA_API_KEY": KEY},
+        refused={
+            "image_url": "messages[0].content[1]",
+            "file": "messages[0].content[1]",
+            "audio": "messages[0].content[1]",
+            "tool_forced": "tool_choice",
+            "tool_required": "tool_choice",
+        },
+        left_out={"budget": ["reasoning_budget"]},
+        alike=[ollama_call_ids, ollama_no_tools],
+        body_type='import("ollama").ChatRequest',
     ),
 ]

@@ -19,7 +19,7 @@ def by_typescript(folder, bodies):
     for provider, conversations in bodies.items():
         if provider.body_type:
             for name, body in conversations.items():
-                lines.append(f"export const {provider.script}_{name}: {provider.body_type} = {json.dumps(alike(provider, body))};")
+                lines.append(f"export const {provider.script}_{name}: {provider.body_type} = {json.dumps(body)};")
                 owners[len(lines)] = (provider.name, name)
     with open(f"{folder}/bodies.ts", "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")

@@ -1,0 +1,158 @@
+//! What is understood of answers: our recordings say.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use serde_json::Value;
+use tokenwire::{
+    protocol::ErrorInfo,
+    provider::{
+        Flow, ModelEvent, Turn, Upstream,
+        framing::Splitter,
+        vendors::{self, Quirks},
+    },
+};
+
+use crate::{requests::formats, table};
+
+/// What an answer can hold, in the order of the table.
+const KINDS: &[&str] = &[
+    "text",
+    "reasoning",
+    "reasoning handed back",
+    "refusals",
+    "tool calls",
+    "tools that the provider runs",
+    "citations",
+    "images and audio",
+    "log probabilities",
+    "usage",
+    "usage: cached tokens",
+    "usage: reasoning tokens",
+    "errors in the stream",
+];
+
+/// Which kinds were in an answer.
+#[derive(Default)]
+struct Seen(BTreeSet<&'static str>);
+
+impl Turn for Seen {
+    fn emit(&mut self, event: ModelEvent<'_>) {
+        let kind = match event {
+            ModelEvent::Text(_) => "text",
+            ModelEvent::Reasoning(_) => "reasoning",
+            ModelEvent::Refusal(_) => "refusals",
+            ModelEvent::ToolCallDelta { .. } | ModelEvent::ToolCall { .. } => "tool calls",
+            ModelEvent::ServerToolCall { .. } | ModelEvent::ServerToolResult { .. } => "tools that the provider runs",
+            ModelEvent::Citation(_) => "citations",
+            ModelEvent::Media { .. } => "images and audio",
+            ModelEvent::Logprobs(_) => "log probabilities",
+            ModelEvent::Native(_) => "reasoning handed back",
+            ModelEvent::Usage(usage) => {
+                if usage.cached_tokens.is_some() {
+                    self.0.insert("usage: cached tokens");
+                }
+                if usage.reasoning_tokens.is_some() {
+                    self.0.insert("usage: reasoning tokens");
+                }
+                "usage"
+            }
+            ModelEvent::Warning(_) | ModelEvent::Raw(_) | ModelEvent::Finish { .. } => return,
+        };
+        self.0.insert(kind);
+    }
+}
+
+/// A recording of ours.
+struct Recording {
+    wire_format: String,
+    folder: String,
+    kinds: BTreeSet<&'static str>,
+}
+
+fn all() -> Vec<Recording> {
+    let mut recordings = Vec::new();
+    let mut folders: Vec<_> = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
+        .collect();
+    folders.sort();
+    for path in folders {
+        let mut files: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        for expected in files.iter().filter(|file| file.to_string_lossy().ends_with(".expected.json")) {
+            recordings.extend(read(expected));
+        }
+    }
+    recordings
+}
+
+fn read(expected: &Path) -> Option<Recording> {
+    let folder = expected.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+    let stem = expected.to_string_lossy().replace(".expected.json", "");
+    let expected: Value = serde_json::from_str(&fs::read_to_string(expected).unwrap()).unwrap();
+    let wire_format = expected["api"].as_str().unwrap().replace('_', "-");
+    let adapter = vendors::adapter(&wire_format)?;
+    let body =
+        ["sse", "ndjson", "json", "eventstream"].iter().find_map(|end| fs::read(format!("{stem}.{end}")).ok())?;
+    let upstream = Upstream {
+        name: folder.clone(),
+        base_url: String::new(),
+        key: None,
+        authorizer: None,
+        api_version: None,
+        headers: Vec::new(),
+        quirks: vendors::vendor(&folder).map_or(Quirks::default(), |vendor| vendor.quirks),
+    };
+    let mut seen = Seen::default();
+    let mut decoder = adapter.decoder(&upstream);
+    let mut splitter = Splitter::new(adapter.framing(), 1 << 20);
+    let mut run = || -> Result<(), ErrorInfo> {
+        if splitter.push(&body, &mut |message| decoder.decode(message, &mut seen))? == Flow::More {
+            splitter.finish(&mut |message| decoder.decode(message, &mut seen))?;
+        }
+        decoder.end(&mut seen)
+    };
+    if run().is_err() && expected["error"] == true {
+        seen.0.insert("errors in the stream");
+    }
+    Some(Recording { wire_format, folder, kinds: seen.0 })
+}
+
+pub fn section() -> String {
+    let recordings = all();
+    let formats: Vec<&str> = formats().iter().map(|vendor| vendor.wire_format).collect();
+    let head: Vec<String> =
+        [String::new()].into_iter().chain(formats.iter().map(|format| format!("`{format}`"))).collect();
+    let row = |kind: &&'static str| {
+        let cells = formats.iter().map(|format| {
+            let of_kind = |recording: &&Recording| recording.wire_format == *format && recording.kinds.contains(kind);
+            match recordings.iter().filter(of_kind).count() {
+                0 => "-".to_owned(),
+                count => count.to_string(),
+            }
+        });
+        [(*kind).to_owned()].into_iter().chain(cells).collect()
+    };
+    table(&head, &KINDS.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Which folders have recordings of a wire format, and how many.
+pub fn recordings() -> String {
+    let mut folders: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
+    for recording in all() {
+        *folders.entry(recording.wire_format).or_default().entry(recording.folder).or_default() += 1;
+    }
+    let rows: Vec<Vec<String>> = folders
+        .iter()
+        .map(|(format, folders)| {
+            let folders: Vec<String> = folders.iter().map(|(name, count)| format!("`{name}` {count}")).collect();
+            vec![format!("`{format}`"), folders.join(", ")]
+        })
+        .collect();
+    table(&["wire format".to_owned(), "folders of `tests/fixtures`, and how many answers".to_owned()], &rows)
+}
