@@ -337,6 +337,8 @@ impl Heard {
             // Bedrock's frames hold Anthropic's messages in base64, so an id must look made up, too.
             let looks_made_up = call.id.len() == 37 && call.id.starts_with("call_");
             if looks_made_up && memchr::memmem::find(&bytes, call.id.as_bytes()).is_none() {
+                // They stand in what is handed back, too.
+                heard.others.iter_mut().for_each(|other| *other = other.replace(&call.id, ""));
                 call.id.clear();
             }
         }
