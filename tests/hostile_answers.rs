@@ -4,9 +4,10 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokenwire::{
+    config::WIRE_FORMATS,
     protocol::ErrorCode,
     provider::{
-        Flow, ModelEvent, Turn, Upstream,
+        Flow, Framing, ModelEvent, Turn, Upstream,
         framing::Splitter,
         vendors::{self, Quirks},
     },
@@ -77,6 +78,19 @@ fn decode(wire_format: &str, pieces: &[&[u8]]) -> Result<Rules, ErrorCode> {
     Ok(turn)
 }
 
+/// The messages in the framing of the wire format, with the end mark of those that have one.
+fn body(wire_format: &str, messages: &[Value], is_done: bool) -> Vec<u8> {
+    let text = match vendors::adapter(wire_format).unwrap().framing() {
+        Framing::Sse => messages
+            .iter()
+            .map(|message| format!("data: {message}\n\n"))
+            .chain(is_done.then(|| "data: [DONE]\n\n".to_owned()))
+            .collect::<String>(),
+        Framing::Ndjson => messages.iter().map(|message| format!("{message}\n")).collect(),
+    };
+    text.into_bytes()
+}
+
 /// JSON of any shape, mostly under the names that mean something.
 fn value() -> impl Strategy<Value = Value> {
     const NAMES: &[&str] = &[
@@ -112,6 +126,18 @@ fn value() -> impl Strategy<Value = Value> {
         "output_tokens",
         "cache_read_input_tokens",
         "metadata",
+        "event",
+        "response",
+        "done",
+        "done_reason",
+        "logprobs",
+        "prompt_eval_count",
+        "eval_count",
+        "tool_plan",
+        "citations",
+        "sources",
+        "tokens",
+        "billed_units",
     ];
     const WORDS: &[&str] = &[
         "",
@@ -136,6 +162,15 @@ fn value() -> impl Strategy<Value = Value> {
         "tool_use",
         "server_tool_use",
         "end_turn",
+        "content-delta",
+        "tool-plan-delta",
+        "tool-call-start",
+        "tool-call-delta",
+        "tool-call-end",
+        "citation-start",
+        "message-end",
+        "COMPLETE",
+        "ERROR",
         "{}",
         "{\"error\":\"x\"}",
     ];
@@ -167,6 +202,16 @@ fn message() -> impl Strategy<Value = Value> {
         2 => (0..3_u8, value()).prop_map(|(index, block)| json!({"type": "content_block_start", "index": index, "content_block": block})),
         1 => (0..3_u8).prop_map(|index| json!({"type": "content_block_stop", "index": index})),
         1 => value().prop_map(|delta| json!({"type": "message_delta", "delta": delta, "usage": delta})),
+        2 => (0..3_u8, value()).prop_map(|(index, content)| {
+            json!({"type": "content-delta", "index": index, "delta": {"message": {"content": content}}, "logprobs": content})
+        }),
+        2 => (0..3_u8, value(), any::<bool>()).prop_map(|(index, call, is_start)| {
+            let kind = if is_start { "tool-call-start" } else { "tool-call-delta" };
+            json!({"type": kind, "index": index, "delta": {"message": {"tool_calls": call}}})
+        }),
+        1 => value().prop_map(|plan| json!({"type": "tool-plan-delta", "delta": {"message": {"tool_plan": plan}}})),
+        1 => value().prop_map(|source| json!({"type": "citation-start", "delta": {"message": {"citations": source}}})),
+        2 => (value(), value()).prop_map(|(call, other)| json!({"message": {"content": other, "tool_calls": [call, other]}})),
     ]
 }
 
@@ -174,13 +219,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_json_is_taken_or_refused(messages in prop::collection::vec(message(), 0..12), is_done in any::<bool>()) {
-        let mut body: String = messages.iter().map(|message| format!("data: {message}\n\n")).collect();
+    fn any_json_is_taken_or_refused(mut messages in prop::collection::vec(message(), 0..12), is_done in any::<bool>()) {
         if is_done {
-            body.push_str("data: {\"type\":\"message_stop\"}\n\ndata: [DONE]\n\n");
+            messages.push(json!({"type": "message_stop", "done": true}));
+            messages.push(json!({"type": "message-end", "delta": {"finish_reason": "COMPLETE"}}));
         }
-        for wire_format in ["openai-chat", "anthropic"] {
-            let _ = decode(wire_format, &[body.as_bytes()]);
+        for wire_format in WIRE_FORMATS {
+            let _ = decode(wire_format, &[&body(wire_format, &messages, is_done)]);
         }
     }
 
@@ -188,7 +233,7 @@ proptest! {
     fn any_bytes_are_taken_or_refused(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..8), text in "(data: ?|[{}\\[\\]\",:\\\\u0-9a-dN\n])*") {
         let mut pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
         pieces.insert(0, text.as_bytes());
-        for wire_format in ["openai-chat", "anthropic"] {
+        for wire_format in WIRE_FORMATS {
             let _ = decode(wire_format, &pieces);
             let error = vendors::adapter(wire_format).unwrap().error(500, &pieces.concat());
             prop_assert!(!error.message.is_empty());
