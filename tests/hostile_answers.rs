@@ -1,6 +1,9 @@
 //! Answers that no provider should send: they may fail, but never panic, and events keep their rules.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/event_stream.rs"]
+mod event_stream;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokenwire::{
@@ -85,8 +88,15 @@ fn body(wire_format: &str, messages: &[Value], is_done: bool) -> Vec<u8> {
             .iter()
             .map(|message| format!("data: {message}\n\n"))
             .chain(is_done.then(|| "data: [DONE]\n\n".to_owned()))
-            .collect::<String>(),
+            .collect(),
         Framing::Ndjson => messages.iter().map(|message| format!("{message}\n")).collect(),
+        Framing::JsonArray => Value::from(messages).to_string(),
+        Framing::EventStream => {
+            // Their type stands in a header: it is taken from what the message would say about itself.
+            let kind = |message: &Value| message["type"].as_str().unwrap_or("contentBlockDelta").to_owned();
+            let frames = messages.iter().map(|message| event_stream::event(&kind(message), &message.to_string()));
+            return frames.flatten().collect();
+        }
     };
     text.into_bytes()
 }

@@ -21,6 +21,16 @@ impl HttpRequest {
         }
     }
 
+    /// A GET at the upstream, asking for JSON. `path` is the wire format's.
+    pub(crate) fn get(upstream: &Upstream, path: &str) -> Self {
+        Self {
+            url: join(&upstream.base_url, path),
+            headers: vec![("accept".into(), "application/json".to_owned())],
+            body: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
     /// Says that `field` of the start frame was left out or changed, and why.
     pub(crate) fn warn(&mut self, field: impl Into<String>, message: impl Into<String>) {
         self.warnings.push(Warning { field: field.into(), message: message.into() });

@@ -57,8 +57,7 @@ pub(super) fn models(upstream: &Upstream) -> HttpRequest {
     // They are listed by version 1 of the API only.
     let base_url = upstream.base_url.trim_end_matches('/').trim_end_matches("/v2");
     let upstream = Upstream { base_url: base_url.to_owned(), ..upstream.clone() };
-    let mut http = HttpRequest::post(&upstream, "/v1/models?endpoint=chat&page_size=1000", &Value::Null);
-    http.body = Vec::new();
+    let mut http = HttpRequest::get(&upstream, "/v1/models?endpoint=chat&page_size=1000");
     authorize(&mut http, &upstream);
     http
 }

@@ -41,9 +41,7 @@ pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpR
 
 /// The request that lists the models that were pulled.
 pub(super) fn models(upstream: &Upstream) -> HttpRequest {
-    let mut http = HttpRequest::post(&at_root(upstream), "/api/tags", &Value::Null);
-    http.body = Vec::new();
-    http.set_header("accept", "application/json");
+    let mut http = HttpRequest::get(&at_root(upstream), "/api/tags");
     authorize(&mut http, upstream);
     http
 }
