@@ -55,9 +55,7 @@ pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpR
 
 /// The request that lists the models.
 pub(super) fn models(upstream: &Upstream) -> HttpRequest {
-    let mut http = HttpRequest::post(upstream, "/v1beta/models?pageSize=1000", &Value::Null);
-    http.body.clear();
-    http.headers.clear();
+    let mut http = HttpRequest::get(upstream, "/v1beta/models?pageSize=1000");
     google::set_key(&mut http, upstream);
     http.set_configured_headers(upstream);
     http
