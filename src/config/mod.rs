@@ -359,6 +359,10 @@ pub struct ProviderConfig {
     pub models: Vec<String>,
     /// Switch the provider off although its key is there. Default true.
     pub enabled: Option<bool>,
+    /// The variables that credentials other than a key are made of, where the vendor has such. [`Loader`] puts them
+    /// here; the file cannot.
+    #[serde(skip)]
+    pub environment: Env,
 }
 
 impl ProviderConfig {

@@ -14,7 +14,7 @@ use super::{
     env::{self, Env},
     error::{KeyPath, Origin},
 };
-use crate::provider::vendors::{VENDORS, vendor};
+use crate::provider::vendors::{self, VENDORS, vendor};
 
 /// Puts what the environment says about providers into their sections.
 /// `replaced` gets the origin of each value.
@@ -27,7 +27,8 @@ pub(super) fn resolve(config: &mut Config, env: &Env, replaced: &mut std::collec
     );
     for name in names {
         let vendor = vendor(&name);
-        let section = config.providers.get(&name).cloned().unwrap_or_default();
+        let is_named = config.providers.contains_key(&name);
+        let mut section = config.providers.get(&name).cloned().unwrap_or_default();
         let is_set = |key: &str| {
             let path = KeyPath::from("providers").key(&name).key(key);
             matches!(replaced.get(&path), Some(Origin::Env(_)))
@@ -73,11 +74,7 @@ pub(super) fn resolve(config: &mut Config, env: &Env, replaced: &mut std::collec
             .collect();
         let is_set = |key: &str| settings.iter().any(|(set, _)| *set == key);
         let has_credentials = is_set("credentials_file") && is_set("project");
-        let is_wanted = key.is_some() || keys.is_some() || base_url.is_some() || has_credentials;
-        if !is_wanted && !config.providers.contains_key(&name) {
-            continue;
-        }
-        let section = config.providers.entry(name.clone()).or_default();
+        let is_wanted = is_named || key.is_some() || keys.is_some() || base_url.is_some() || has_credentials;
         if key.is_some() || keys.is_some() {
             section.api_key = key;
             section.api_keys = keys.iter().flat_map(|keys| keys.split(',')).map(|key| key.trim().to_owned()).collect();
@@ -94,6 +91,12 @@ pub(super) fn resolve(config: &mut Config, env: &Env, replaced: &mut std::collec
                 _ => &mut section.api_version,
             };
             *place = Some(value);
+        }
+        let credentials = vendors::credentials(vendor, section.wire_format.as_deref());
+        let variables = credentials.variables().iter();
+        section.environment = variables.filter_map(|&name| Some((name.to_owned(), read(name)?))).collect();
+        if is_wanted || credentials.are_in(&section) {
+            config.providers.insert(name, section);
         }
     }
 }

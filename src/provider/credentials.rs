@@ -2,8 +2,26 @@
 
 use std::sync::Arc;
 
-use super::{Authorizer, google::GoogleCredentials, registry::Off, vendors::Credentials};
+use super::{Authorizer, aws, google::GoogleCredentials, registry::Off, vendors::Credentials};
 use crate::config::ProviderConfig;
+
+impl Credentials {
+    /// The variables of the environment that they are made of, besides that of the key.
+    pub(crate) fn variables(self) -> &'static [&'static str] {
+        match self {
+            Self::Key | Self::Google => &[],
+            Self::Aws => aws::VARIABLES,
+        }
+    }
+
+    /// Whether these variables say by themselves that the vendor is wanted, as its key would.
+    pub(crate) fn are_in(self, section: &ProviderConfig) -> bool {
+        match self {
+            Self::Key | Self::Google => false,
+            Self::Aws => section.region.is_some() && section.environment.contains_key(aws::SWITCH),
+        }
+    }
+}
 
 /// What authorizes the requests to a vendor; nothing where the adapter's header with the key does.
 ///
@@ -19,5 +37,8 @@ pub(super) fn authorizer(
         // A key is a token that somebody else fetched, or an API key.
         Credentials::Google if section.api_key.is_some() => Ok(None),
         Credentials::Google => Ok(Some(Arc::new(GoogleCredentials::new(section.credentials_file.clone())))),
+        // Bedrock's own keys stand in a header.
+        Credentials::Aws if section.api_key.is_some() => Ok(None),
+        Credentials::Aws => Ok(Some(Arc::new(aws::Signer::new("bedrock", section)?))),
     }
 }

@@ -19,6 +19,7 @@
 //! for every provider. A turn is cancelled by dropping its future.
 
 pub mod anthropic;
+mod aws;
 pub mod bedrock;
 mod call_ids;
 mod catalogue;

@@ -5,6 +5,7 @@
 //! | `demo` | always |
 //! | a vendor that needs a key | there is one, or the configuration gives another base URL |
 //! | Vertex AI | the configuration names it, or the environment names a project and a file of credentials |
+//! | Bedrock | there is a key, or the configuration names it, or the environment has AWS keys and a region |
 //! | a vendor that needs none: a server on one's own machine | the configuration names it |
 //! | any other | the configuration names it, with `wire_format` and `base_url` |
 //!
@@ -14,7 +15,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    Adapter, Provider, Secret, Upstream, credentials,
+    Adapter, Provider, Secret, Upstream, aws, credentials,
     demo::Demo,
     driver::HttpProvider,
     google,
@@ -97,7 +98,7 @@ pub fn address(name: &str, config: &Config) -> Option<String> {
     let section = config.providers.get(name);
     let configured = section.and_then(|section| section.base_url.as_deref());
     let base_url = configured.or(vendor(name).map(|vendor| vendor.base_url))?;
-    let filled = section.and_then(|section| fill(base_url, section).ok());
+    let filled = section.and_then(|section| fill(base_url, vendor(name), section).ok());
     let (scheme, rest) = filled.as_deref().unwrap_or(base_url).split_once("://")?;
     let authority = rest.split(['/', '\\', '?', '#']).next()?;
     let host = authority.rsplit('@').next()?;
@@ -158,6 +159,9 @@ fn check_on(vendor: Option<&Vendor>, section: Option<&ProviderConfig>) -> Result
     }
     let Some(section) = section else {
         return match vendor {
+            Some(vendor) if vendor.credentials == Credentials::Aws => {
+                Err(Off::NoKey(format!("AWS_REGION and {} or {}", vendor.key_env, aws::SWITCH)))
+            }
             Some(vendor) if vendor.needs_key => Err(Off::NoKey(vendor.key_env.to_owned())),
             Some(vendor) if vendor.credentials == Credentials::Google => {
                 Err(Off::NotConfigured("GOOGLE_CLOUD_PROJECT and GOOGLE_APPLICATION_CREDENTIALS"))
@@ -186,15 +190,12 @@ fn build(name: &str, vendor: Option<&Vendor>, section: Option<&ProviderConfig>) 
         name: name.to_owned(),
         base_url: match vendor.map(|vendor| vendor.credentials) {
             Some(Credentials::Google) => google::base_url(base_url, &section)?,
-            _ => fill(base_url, &section)?,
+            _ => fill(base_url, vendor, &section)?,
         }
         .trim_end_matches('/')
         .to_owned(),
         key: section.api_key.as_deref().map(Secret::new),
-        authorizer: match vendor {
-            Some(vendor) => credentials::authorizer(vendor.credentials, &section)?,
-            None => None,
-        },
+        authorizer: credentials::authorizer(vendors::credentials(vendor, section.wire_format.as_deref()), &section)?,
         api_version: section.api_version.clone(),
         headers: section.headers.into_iter().collect(),
         quirks: vendor.map(|vendor| vendor.quirks).unwrap_or_default(),
@@ -207,12 +208,17 @@ fn build(name: &str, vendor: Option<&Vendor>, section: Option<&ProviderConfig>) 
 }
 
 /// Puts region and project into a vendor's base URL.
-fn fill(base_url: &str, section: &ProviderConfig) -> Result<String, Off> {
+fn fill(base_url: &str, vendor: Option<&Vendor>, section: &ProviderConfig) -> Result<String, Off> {
     let mut filled = base_url.to_owned();
     for (key, value) in [("region", &section.region), ("project", &section.project)] {
         let place = format!("{{{key}}}");
         if filled.contains(&place) {
-            filled = filled.replace(&place, value.as_deref().ok_or(Off::Incomplete(key))?);
+            let settings = vendor.map_or(&[][..], |vendor| vendor.settings_env);
+            let missing = || match settings.iter().find(|(setting, _)| *setting == key) {
+                Some((_, variable)) => Off::NoKey((*variable).to_owned()),
+                None => Off::Incomplete(key),
+            };
+            filled = filled.replace(&place, value.as_deref().ok_or_else(missing)?);
         }
     }
     Ok(filled)

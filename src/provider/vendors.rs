@@ -114,6 +114,8 @@ pub enum Credentials {
     /// A token that is fetched with Google's Application Default Credentials. A configured key is a token already,
     /// or an API key.
     Google,
+    /// A key, or else AWS's own credentials, with which requests are signed.
+    Aws,
 }
 
 /// A vendor.
@@ -145,6 +147,12 @@ pub struct Vendor {
 /// The vendor of that name.
 pub fn vendor(name: &str) -> Option<&'static Vendor> {
     VENDORS.iter().find(|vendor| vendor.name == name)
+}
+
+/// What a provider is asked with: the vendor's credentials, or those of the first vendor of its wire format.
+pub(crate) fn credentials(vendor: Option<&Vendor>, wire_format: Option<&str>) -> Credentials {
+    let of_format = || VENDORS.iter().find(|vendor| Some(vendor.wire_format) == wire_format);
+    vendor.or_else(of_format).map_or(Credentials::Key, |vendor| vendor.credentials)
 }
 
 /// The adapter of that wire format.
@@ -203,6 +211,31 @@ const fn vertex(
         credentials: Credentials::Google,
         settings_env,
         quirks: Quirks { host: Host::Vertex, ..Quirks::DEFAULT },
+        models,
+    }
+}
+
+/// A wire format on AWS Bedrock, which asks for a region, and a key or signed requests.
+const fn bedrock(
+    name: &'static str,
+    wire_format: &'static str,
+    base_url_env: &'static str,
+    models: &'static [&'static str],
+) -> Vendor {
+    Vendor {
+        name,
+        wire_format,
+        base_url: "https://bedrock-runtime.{region}.amazonaws.com",
+        base_url_env,
+        key_env: "AWS_BEARER_TOKEN_BEDROCK",
+        needs_key: false,
+        credentials: Credentials::Aws,
+        settings_env: &[
+            ("region", "AWS_REGION"),
+            ("region", "AWS_DEFAULT_REGION"),
+            ("base_url", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
+        ],
+        quirks: Quirks::DEFAULT,
         models,
     }
 }
@@ -418,6 +451,24 @@ pub const VENDORS: &[Vendor] = &[
         "HF_BASE_URL",
         "HF_TOKEN",
         &["openai/gpt-oss-120b", "meta-llama/Llama-3.3-70B-Instruct", "moonshotai/Kimi-K2-Instruct-0905"],
+    ),
+    bedrock(
+        "bedrock",
+        "bedrock-converse",
+        "BEDROCK_BASE_URL",
+        &[
+            "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+            "us.amazon.nova-2-lite-v1:0",
+            "us.amazon.nova-pro-v1:0",
+            "openai.gpt-oss-120b-1:0",
+        ],
+    ),
+    bedrock(
+        "bedrock-anthropic",
+        "bedrock-invoke",
+        "ANTHROPIC_BEDROCK_BASE_URL",
+        &["us.anthropic.claude-sonnet-4-5-20250929-v1:0", "us.anthropic.claude-haiku-4-5-20251001-v1:0"],
     ),
     chat("deepinfra", "https://api.deepinfra.com/v1/openai", "DEEPINFRA_BASE_URL", "DEEPINFRA_API_KEY", &[]),
     chat("nebius", "https://api.studio.nebius.com/v1", "NEBIUS_BASE_URL", "NEBIUS_API_KEY", &[]),
