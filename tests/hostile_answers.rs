@@ -94,7 +94,8 @@ fn body(wire_format: &str, messages: &[Value], is_done: bool) -> Vec<u8> {
         Framing::EventStream => {
             // Their type stands in a header: it is taken from what the message would say about itself.
             let kind = |message: &Value| message["type"].as_str().unwrap_or("contentBlockDelta").to_owned();
-            let frames = messages.iter().map(|message| event_stream::event(&kind(message), &message.to_string()));
+            let frames =
+                messages.iter().map(|message| event_stream::event(&kind(message), message.to_string().as_bytes()));
             return frames.flatten().collect();
         }
     };

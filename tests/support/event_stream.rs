@@ -22,13 +22,13 @@ pub fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
 }
 
 /// A frame with an event of this type.
-pub fn event(kind: &str, payload: &str) -> Vec<u8> {
+pub fn event(kind: &str, payload: &[u8]) -> Vec<u8> {
     let headers = [(":event-type", kind), (":content-type", "application/json"), (":message-type", "event")];
-    frame(&headers, payload.as_bytes())
+    frame(&headers, payload)
 }
 
 /// A frame with an exception of this type.
-pub fn exception(kind: &str, payload: &str) -> Vec<u8> {
+pub fn exception(kind: &str, payload: &[u8]) -> Vec<u8> {
     let headers = [(":exception-type", kind), (":content-type", "application/json"), (":message-type", "exception")];
-    frame(&headers, payload.as_bytes())
+    frame(&headers, payload)
 }

@@ -15,6 +15,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod client;
+pub mod event_stream;
 pub mod upstream;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
@@ -74,12 +75,20 @@ impl TestServer {
 
     /// A server with another configuration and more: hooks, providers.
     pub async fn build(change: impl FnOnce(&mut Config), extend: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
+        Self::build_at(|config, _| change(config), extend).await
+    }
+
+    /// A server whose other configuration depends on where its scripted upstream is.
+    pub async fn build_at(
+        change: impl FnOnce(&mut Config, SocketAddr),
+        extend: impl FnOnce(ServerBuilder) -> ServerBuilder,
+    ) -> Self {
         let upstream = Upstream::start().await;
         let mut config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), workers: 1, ..Config::default() };
         // A test that is about retries says so.
         config.retry.attempts = 1;
         config.providers.insert("openai".into(), provider_at(upstream.address));
-        change(&mut config);
+        change(&mut config, upstream.address);
         let server = extend(Server::builder().config(config)).bind().await.unwrap();
         let (address, hub) = (server.local_addr(), server.hub().clone());
         let (shutdown, asked) = oneshot::channel::<()>();

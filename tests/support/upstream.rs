@@ -56,6 +56,11 @@ impl Upstream {
         within("a request to the provider", self.calls.recv()).await.unwrap()
     }
 
+    /// A request that is there already.
+    pub fn try_call(&mut self) -> Option<Call> {
+        self.calls.try_recv().ok()
+    }
+
     /// How many connections were opened so far.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
@@ -144,11 +149,19 @@ impl Call {
 
     /// Answers with status 200 and the head of an event stream.
     pub async fn respond_sse(&mut self) {
+        self.respond("text/event-stream").await;
+    }
+
+    /// Answers with status 200 and the head of a stream of this type.
+    pub async fn respond(&mut self, content_type: &str) {
         self.is_streaming = true;
-        self.write(
-            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n",
-        )
-        .await;
+        let head = "transfer-encoding: chunked\r\nconnection: close";
+        self.write(format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\n{head}\r\n\r\n").as_bytes()).await;
+    }
+
+    /// Sends bytes that need not be HTTP. Whether the server still reads.
+    pub async fn raw(&mut self, bytes: &[u8]) -> bool {
+        within("room for what the provider sends", self.stream.write_all(bytes)).await.is_ok()
     }
 
     /// Sends bytes of the stream as one piece.
