@@ -34,6 +34,7 @@ pub mod client;
 pub mod config;
 pub mod generation;
 pub mod provider;
+mod route;
 pub mod server;
 pub mod session;
 

@@ -139,7 +139,10 @@ fn what_is_mistyped_is_named() {
 
 #[test]
 fn check_shows_what_the_configuration_comes_to() {
-    let folder = Folder::with_config("[limits]\nmax_turns = 7\n");
+    let folder = Folder::with_config(
+        "[limits]\nmax_turns = 7\n[routes.best]\nupstreams = [\"openai/gpt-5\"]\nfallbacks = [\"groq/llama\"]\n\
+         [routes.any]\nupstreams = [{ model = \"openai/gpt-5\", weight = 2 }, \"demo/markdown\"]\n",
+    );
     let mut command = tokenwire(&folder, &["check"]);
     command.env("OPENAI_API_KEY", "sk-hunter2").env("TOKENWIRE_RETRY_ATTEMPTS", "2");
     let checked = command.output().unwrap();
@@ -152,6 +155,8 @@ fn check_shows_what_the_configuration_comes_to() {
         "provider   demo         on   built in",
         "provider   openai       on   key from OPENAI_API_KEY",
         "provider   anthropic    off  set ANTHROPIC_API_KEY",
+        "route      any          2 of openai/gpt-5 + 1 of demo/markdown",
+        "route      best         openai/gpt-5, then groq/llama (off)",
         "changed    limits.max_turns = 7 (tokenwire.toml:2; default 50)",
         "changed    retry.attempts = 2 (TOKENWIRE_RETRY_ATTEMPTS; default 3)",
         "ok",

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use tokenwire::{
-    config::{Config, Loaded, Origin, is_loopback},
+    config::{Config, Loaded, Origin, RouteConfig, RouteUpstream, is_loopback},
     provider::candidates,
 };
 
@@ -36,12 +36,19 @@ fn report(loaded: &Loaded) -> String {
     line("config", config_line(loaded));
     line("listen", loaded.config.listen.to_string());
     line("auth", auth_line(&loaded.config));
+    let mut on = Vec::new();
     for candidate in candidates(&loaded.config) {
         let name = candidate.name;
         match candidate.provider {
-            Ok(_) => line("provider", format!("{name:<12} on   {}", why_on(loaded, &name))),
+            Ok(_) => {
+                line("provider", format!("{name:<12} on   {}", why_on(loaded, &name)));
+                on.push(name);
+            }
             Err(off) => line("provider", format!("{name:<12} off  {off}")),
         }
+    }
+    for (name, route) in &loaded.config.routes {
+        line("route", format!("{name:<12} {}", route_line(route, &on)));
     }
     let defaults = Config::default().scalars();
     for (key, value) in loaded.config.scalars() {
@@ -54,6 +61,24 @@ fn report(loaded: &Loaded) -> String {
     }
     report.push_str("ok\n");
     report
+}
+
+/// What a route leads to. `on` are the providers that are switched on.
+fn route_line(route: &RouteConfig, on: &[String]) -> String {
+    let named = |model: &str| match model.split_once('/') {
+        Some((provider, _)) if on.iter().any(|name| name == provider) => model.to_owned(),
+        _ => format!("{model} (off)"),
+    };
+    let upstreams: Vec<String> = route
+        .upstreams
+        .iter()
+        .map(|RouteUpstream { model, weight }| match route.upstreams.len() {
+            1 => named(model),
+            _ => format!("{weight} of {}", named(model)),
+        })
+        .collect();
+    let fallbacks = route.fallbacks.iter().map(|model| format!(", then {}", named(model)));
+    upstreams.join(" + ") + &fallbacks.collect::<String>()
 }
 
 /// Where the key of a provider that is on comes from.

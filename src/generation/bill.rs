@@ -2,7 +2,11 @@
 
 use tokenwire_protocol::{TokenUsage, UsageSource};
 
-use crate::provider::{ModelRequest, Usage};
+use super::price;
+use crate::{
+    config::PriceConfig,
+    provider::{ModelRequest, Usage},
+};
 
 /// Bytes of text per token in an estimate. English prose is nearer to four and a half, code and
 /// other languages are below; the number is marked as estimated wherever it goes.
@@ -12,6 +16,8 @@ const BYTES_PER_TOKEN: u64 = 4;
 #[derive(Debug, Default)]
 pub(crate) struct Bill {
     settled: Option<TokenUsage>,
+    /// What the requests of this turn cost that are over.
+    turn: Option<TokenUsage>,
     /// The request that is at the provider now.
     open: Option<Open>,
 }
@@ -21,11 +27,12 @@ struct Open {
     request_bytes: u64,
     answer_bytes: u64,
     counted: Option<Usage>,
+    price: Option<PriceConfig>,
 }
 
 impl Bill {
-    /// A request goes to the provider.
-    pub fn open(&mut self, request: &ModelRequest) {
+    /// A request goes to a provider, whose tokens have this price.
+    pub fn open(&mut self, request: &ModelRequest, price: Option<PriceConfig>) {
         let messages: usize = request
             .messages
             .iter()
@@ -34,7 +41,7 @@ impl Bill {
                 message.content.as_ref().map_or(0, |content| content.byte_len()) + calls
             })
             .sum();
-        self.open = Some(Open { request_bytes: messages as u64, answer_bytes: 0, counted: None });
+        self.open = Some(Open { request_bytes: messages as u64, answer_bytes: 0, counted: None, price });
     }
 
     /// The model wrote `bytes` of text, reasoning or arguments.
@@ -62,24 +69,34 @@ impl Bill {
         });
     }
 
+    /// Whether the provider has begun to answer the request.
+    pub fn has_answer(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.answer_bytes > 0 || open.counted.is_some())
+    }
+
     /// The provider refused the request: it costs nothing.
     pub fn refused(&mut self) {
         self.open = None;
     }
 
-    /// The request is over, well or not. What it cost, if there was one.
-    pub fn close(&mut self) -> Option<TokenUsage> {
-        let usage = self.open.take()?.settle();
-        self.settled = Some(match &self.settled {
-            None => usage.clone(),
-            Some(settled) => sum(settled, &usage),
-        });
+    /// The request is over, well or not.
+    pub fn close(&mut self) {
+        if let Some(open) = self.open.take() {
+            add(&mut self.turn, open.settle());
+        }
+    }
+
+    /// The turn is over. What its requests cost, if there were any.
+    pub fn close_turn(&mut self) -> Option<TokenUsage> {
+        self.close();
+        let usage = self.turn.take()?;
+        add(&mut self.settled, usage.clone());
         Some(usage)
     }
 
     /// The whole bill.
     pub fn total(mut self) -> TokenUsage {
-        self.close();
+        self.close_turn();
         self.settled.unwrap_or_default()
     }
 }
@@ -99,7 +116,7 @@ impl Open {
             Some(output) => output,
             None => estimate(self.answer_bytes),
         };
-        TokenUsage {
+        let mut usage = TokenUsage {
             input_tokens: counted.input_tokens.unwrap_or(estimate(self.request_bytes)),
             output_tokens: output,
             cached_tokens: counted.cached_tokens,
@@ -109,8 +126,17 @@ impl Open {
             output_audio_tokens: counted.output_audio_tokens,
             cost: None,
             source,
-        }
+        };
+        usage.cost = self.price.map(|price| price::cost(&usage, &price));
+        usage
     }
+}
+
+fn add(sum: &mut Option<TokenUsage>, usage: TokenUsage) {
+    *sum = Some(match sum {
+        None => usage,
+        Some(before) => self::sum(before, &usage),
+    });
 }
 
 fn sum(a: &TokenUsage, b: &TokenUsage) -> TokenUsage {
@@ -126,7 +152,8 @@ fn sum(a: &TokenUsage, b: &TokenUsage) -> TokenUsage {
         reasoning_tokens: add(a.reasoning_tokens, b.reasoning_tokens),
         input_audio_tokens: add(a.input_audio_tokens, b.input_audio_tokens),
         output_audio_tokens: add(a.output_audio_tokens, b.output_audio_tokens),
-        cost: None,
+        // A sum with an unknown part would look like the whole.
+        cost: a.cost.zip(b.cost).map(|(a, b)| price::rounded(a + b)),
         source: if a.source == b.source { a.source } else { UsageSource::Partial },
     }
 }
@@ -139,7 +166,7 @@ mod tests {
 
     fn opened() -> Bill {
         let mut bill = Bill::default();
-        bill.open(&ModelRequest { messages: vec![Message::user("12345678")], ..ModelRequest::default() });
+        bill.open(&ModelRequest { messages: vec![Message::user("12345678")], ..ModelRequest::default() }, None);
         bill
     }
 
@@ -166,10 +193,10 @@ mod tests {
             Usage { input_tokens: Some(10), output_tokens: Some(5), cached_tokens: Some(1), ..Usage::default() };
         let mut bill = opened();
         bill.count(counted);
-        assert_eq!(bill.close().map(|usage| usage.source), Some(UsageSource::Provider));
-        bill.open(&ModelRequest::default());
+        assert_eq!(bill.close_turn().map(|usage| usage.source), Some(UsageSource::Provider));
+        bill.open(&ModelRequest::default(), None);
         bill.refused();
-        bill.open(&ModelRequest::default());
+        bill.open(&ModelRequest::default(), None);
         bill.count(counted);
         let usage = bill.total();
         assert_eq!((usage.input_tokens, usage.output_tokens, usage.cached_tokens), (20, 10, Some(2)));

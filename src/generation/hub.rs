@@ -24,6 +24,7 @@ use crate::{
     auth::Principal,
     config::Config,
     provider::{Elsewhere, Provider},
+    route::{Route, Routes, Target},
 };
 
 /// How long a cancel is remembered that came before its start, from another connection.
@@ -35,6 +36,7 @@ const MAX_EARLY_CANCELS: usize = 4096;
 pub struct Hub {
     config: Arc<Config>,
     providers: Vec<Arc<dyn Provider>>,
+    routes: Routes,
     elsewhere: Elsewhere,
     hooks: Vec<Arc<dyn Hook>>,
     /// A place for each generation that may be at a provider.
@@ -66,6 +68,7 @@ impl Hub {
     pub fn new(config: Arc<Config>, providers: Vec<Arc<dyn Provider>>, hooks: Vec<Arc<dyn Hook>>) -> Arc<Self> {
         let running = Semaphore::new((config.limits.max_running as usize).min(Semaphore::MAX_PERMITS));
         Arc::new(Self {
+            routes: Routes::new(&config, &providers),
             elsewhere: Elsewhere::new(&config),
             config,
             providers,
@@ -85,6 +88,11 @@ impl Hub {
     /// The providers.
     pub fn providers(&self) -> &[Arc<dyn Provider>] {
         &self.providers
+    }
+
+    /// The names of the routes.
+    pub fn routes(&self) -> impl Iterator<Item = &str> {
+        self.routes.names()
     }
 
     pub(super) fn hooks(&self) -> &[Arc<dyn Hook>] {
@@ -211,44 +219,44 @@ impl Hub {
         self.kept_changed.notify_one();
     }
 
-    fn order(&self, start: Start) -> Result<Order, ErrorInfo> {
+    fn order(&self, mut start: Start) -> Result<Order, ErrorInfo> {
         if start.continue_from.is_some() {
             return Err(ErrorInfo::new(ErrorCode::NotSupported, "`continue_from` is not supported yet")
                 .with_field("continue_from"));
         }
-        let resolved = match &start.upstream {
+        let route = match &start.upstream {
             Some(asked) => self.resolve_elsewhere(&start.model, asked)?,
             None => self.resolve(&start.model),
         };
-        let (provider, model) = resolved.ok_or_else(|| {
-            let known: Vec<_> = self.providers.iter().map(|provider| format!("{}/...", provider.name())).collect();
-            let message = format!("no such model here; `model` is provider/model, one of {}", known.join(", "));
+        let route = route.ok_or_else(|| {
+            let providers = self.providers.iter().map(|provider| format!("{}/...", provider.name()));
+            let known: Vec<_> = self.routes.names().map(str::to_owned).chain(providers).collect();
+            let message =
+                format!("no such model here; `model` is a route or provider/model, one of {}", known.join(", "));
             ErrorInfo::new(ErrorCode::UnknownModel, message).with_field("model")
         })?;
+        route.apply_defaults(&mut start);
         let deadlines = Deadlines::new(&self.config.timeouts, &start.timeouts).map_err(|field| {
             let message = format!("a timeout is 1 to {} ms here", self.config.timeouts.limit_ms);
             ErrorInfo::new(ErrorCode::BadField, message).with_field(field)
         })?;
-        Ok(Order { provider, model, deadlines, start })
+        Ok(Order { start, route, deadlines })
     }
 
-    /// The provider of `provider/model`, and the model.
-    fn resolve(&self, model: &str) -> Option<(Arc<dyn Provider>, String)> {
-        let (name, model) = model.split_once('/')?;
-        let provider = self.providers.iter().find(|provider| provider.name() == name)?;
-        (!model.is_empty()).then(|| (provider.clone(), model.to_owned()))
+    /// The route of that name, else that of `provider/model`.
+    fn resolve(&self, model: &str) -> Option<Arc<Route>> {
+        match self.routes.get(model) {
+            Some(route) => Some(route.clone()),
+            None => Some(Arc::new(Route::direct(Target::find(model, &self.providers)?))),
+        }
     }
 
-    /// The provider of `provider/model` where the client wants it asked, and the model.
-    fn resolve_elsewhere(
-        &self,
-        model: &str,
-        asked: &StartUpstream,
-    ) -> Result<Option<(Arc<dyn Provider>, String)>, ErrorInfo> {
+    /// The provider of `provider/model` where the client wants it asked. A route leads to several, so that none is meant.
+    fn resolve_elsewhere(&self, model: &str, asked: &StartUpstream) -> Result<Option<Arc<Route>>, ErrorInfo> {
         let Some((name, model)) = model.split_once('/').filter(|(_, model)| !model.is_empty()) else { return Ok(None) };
         let configured = self.providers.iter().find(|provider| provider.name() == name);
         let provider = self.elsewhere.provider(name, configured, asked)?;
-        Ok(provider.map(|provider| (provider, model.to_owned())))
+        Ok(provider.map(|provider| Arc::new(Route::direct(Target { provider, model: model.to_owned() }))))
     }
 
     fn new_generation(&self, principal: &Principal, start: &Start) -> (Arc<Generation>, super::log::Writer) {

@@ -29,8 +29,10 @@ pub mod bill;
 pub mod frame;
 pub mod hub;
 pub mod log;
+mod price;
 mod progress;
 mod readers;
+mod recorder;
 mod task;
 
 use log::{Log, Reader, Writer};

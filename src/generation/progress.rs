@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokenwire_protocol::{ErrorCode, Timeouts};
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::config::TimeoutsConfig;
 
@@ -27,6 +27,10 @@ pub(super) enum Phase {
     Tools,
     /// It waits before another attempt.
     Backoff,
+    /// The provider sent no first token in time: the attempt is about to end.
+    NoFirstToken,
+    /// The provider fell silent for too long: the attempt is about to end.
+    Silent,
 }
 
 pub(super) struct Progress {
@@ -36,6 +40,8 @@ pub(super) struct Progress {
     since: AtomicU64,
     /// How long tools were waited for, in microseconds: not counted in the total.
     tools: AtomicU64,
+    /// The provider missed its deadline.
+    missed: Notify,
 }
 
 /// The deadlines of one generation.
@@ -76,6 +82,7 @@ impl Progress {
             phase: AtomicU8::new(Phase::Queued as u8),
             since: AtomicU64::new(0),
             tools: AtomicU64::new(0),
+            missed: Notify::new(),
         }
     }
 
@@ -85,6 +92,8 @@ impl Progress {
             2 => Phase::Streaming,
             3 => Phase::Tools,
             4 => Phase::Backoff,
+            5 => Phase::NoFirstToken,
+            6 => Phase::Silent,
             _ => Phase::Queued,
         }
     }
@@ -102,6 +111,33 @@ impl Progress {
         self.since.store(self.micros(), Relaxed);
     }
 
+    /// The deadline has passed. Says whether it was the provider's; the attempt ends by itself then.
+    pub fn miss(&self, code: ErrorCode) -> bool {
+        let phase = match code {
+            ErrorCode::FirstTokenTimeout => Phase::NoFirstToken,
+            ErrorCode::IdleTimeout => Phase::Silent,
+            _ => return false,
+        };
+        self.enter(phase);
+        self.missed.notify_one();
+        true
+    }
+
+    /// Waits until the provider has missed a deadline, and says which.
+    ///
+    /// Cancel-safe.
+    pub async fn silence(&self) -> ErrorCode {
+        loop {
+            self.missed.notified().await;
+            // What was missed in an attempt that came to its end all the same is over.
+            match self.phase() {
+                Phase::NoFirstToken => return ErrorCode::FirstTokenTimeout,
+                Phase::Silent => return ErrorCode::IdleTimeout,
+                _ => {}
+            }
+        }
+    }
+
     /// The next deadline, and the error of missing it.
     pub fn deadline(&self, deadlines: &Deadlines) -> (Instant, ErrorCode) {
         let since = self.origin + Duration::from_micros(self.since.load(Relaxed));
@@ -111,7 +147,9 @@ impl Progress {
             Phase::Tools => return (since + deadlines.tool, ErrorCode::ToolTimeout),
             Phase::Asking => (since + deadlines.first_token, ErrorCode::FirstTokenTimeout),
             Phase::Streaming => (since + deadlines.idle, ErrorCode::IdleTimeout),
-            Phase::Queued | Phase::Backoff => return (total, ErrorCode::GenerationTimeout),
+            Phase::Queued | Phase::Backoff | Phase::NoFirstToken | Phase::Silent => {
+                return (total, ErrorCode::GenerationTimeout);
+            }
         };
         if total < phase.0 { (total, ErrorCode::GenerationTimeout) } else { phase }
     }

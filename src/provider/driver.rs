@@ -94,6 +94,10 @@ impl Provider for HttpProvider {
         }))
     }
 
+    fn prefills(&self, request: &ModelRequest) -> bool {
+        self.adapter.prefills(request)
+    }
+
     fn run<'a>(&'a self, request: &'a ModelRequest, turn: &'a mut dyn Turn) -> BoxFuture<'a, Result<(), ErrorInfo>> {
         Box::pin(async move { self.attempt(request, turn).await.map_err(|error| self.without_key(error)) })
     }

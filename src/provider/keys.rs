@@ -108,6 +108,10 @@ impl<P: Provider> Provider for Rotation<P> {
         self.providers.first()?.elsewhere(asked)
     }
 
+    fn prefills(&self, request: &ModelRequest) -> bool {
+        self.providers.first().is_some_and(|provider| provider.prefills(request))
+    }
+
     fn run<'a>(&'a self, request: &'a ModelRequest, turn: &'a mut dyn Turn) -> BoxFuture<'a, Result<(), ErrorInfo>> {
         Box::pin(async move {
             let mut turn = Watched { turn, is_shown: false };

@@ -91,6 +91,12 @@ pub trait Provider: Send + Sync + 'static {
         None
     }
 
+    /// Whether the model goes on with an assistant message at the end of `request`, instead of answering it.
+    fn prefills(&self, request: &ModelRequest) -> bool {
+        let _ = request;
+        false
+    }
+
     /// Runs one turn: asks the model and emits what it says, as it says it.
     ///
     /// The turn is complete when this returns `Ok`; a finish reason must have been emitted by
@@ -257,6 +263,12 @@ pub trait Adapter: Send + Sync + 'static {
     ///
     /// [`ErrorCode::NotSupported`] or [`ErrorCode::BadField`] with the field at fault.
     fn request(&self, request: &ModelRequest, upstream: &Upstream) -> Result<HttpRequest, ErrorInfo>;
+
+    /// Whether the model goes on with an assistant message at the end of `request`, instead of answering it.
+    fn prefills(&self, request: &ModelRequest) -> bool {
+        let _ = request;
+        false
+    }
 
     /// A decoder for one answer.
     fn decoder(&self, upstream: &Upstream) -> Box<dyn Decoder>;

@@ -48,12 +48,16 @@ async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
     response
 }
 
-/// The models that are known by name, in the shape of the OpenAI API. Others may work, too.
+/// The routes, and the models that are known by name, in the shape of the OpenAI API. Others may work, too.
 async fn models(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     if shared.auth.authenticate(request.headers()).is_err() {
         return unauthenticated();
     }
-    let models: Vec<_> = shared.models.models().await.iter().map(model_entry).collect();
+    let routes = shared
+        .hub
+        .routes()
+        .map(|name| json!({"id": name, "object": "model", "created": 0, "owned_by": "tokenwire", "source": "route"}));
+    let models: Vec<_> = routes.chain(shared.models.models().await.iter().map(model_entry)).collect();
     json_response(StatusCode::OK, &json!({"object": "list", "data": models}))
 }
 

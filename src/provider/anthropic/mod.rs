@@ -26,6 +26,10 @@ impl Adapter for Anthropic {
         request::build(request, upstream)
     }
 
+    fn prefills(&self, request: &ModelRequest) -> bool {
+        request::prefills(request)
+    }
+
     fn decoder(&self, _: &Upstream) -> Box<dyn Decoder> {
         Box::new(decode::MessagesDecoder::default())
     }

@@ -262,6 +262,13 @@ fn thinking(request: &ModelRequest) -> Result<Thinking, ErrorInfo> {
     Ok(if budget < MIN_THINKING_TOKENS { Thinking::Off } else { Thinking::Budget(budget) })
 }
 
+/// Whether the model takes the beginning of its answer: not beside thinking, and not from 4.6 on.
+pub(super) fn prefills(request: &ModelRequest) -> bool {
+    (3, 0) <= version(&request.model)
+        && version(&request.model) < (4, 6)
+        && thinking(request).is_ok_and(Thinking::is_off)
+}
+
 fn max_tokens(request: &ModelRequest, thinking: &Thinking) -> u64 {
     request.max_tokens.unwrap_or(match thinking {
         Thinking::Off => DEFAULT_MAX_TOKENS,
