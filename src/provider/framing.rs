@@ -477,6 +477,26 @@ mod tests {
     }
 
     #[test]
+    fn elements_of_an_array_are_messages() {
+        let first = "{\n  \"a\": \"é }] \\\\\\\"{\",\n  \"b\": [{}, [1]]\n}";
+        let input = format!("[{first}\n,\r\n{{\"c\":2}}\n]\n");
+        check(Framing::JsonArray, input.as_bytes(), &[("", first), ("", "{\"c\":2}")]);
+        check(Framing::JsonArray, b"{\"error\":{}}", &[("", "{\"error\":{}}")]);
+        check(Framing::JsonArray, b"[{\"a\":1},{\"b\":\"\xC3", &[("", "{\"a\":1}")]);
+        check(Framing::JsonArray, b"[]", &[]);
+        check(Framing::JsonArray, b"]}\"", &[]);
+    }
+
+    #[test]
+    fn json_that_stands_bare_among_events_is_an_error() {
+        check_sse("data: 1\n\n{\"error\":\n  {}}\n", &[("", "1"), ("error", "{\"error\":\n  {}}")]);
+        check_sse("[{\"error\":\"}\"}]", &[("error", "[{\"error\":\"}\"}]")]);
+        check_sse("{\r\n\r\n}\r\ndata: 2\r\n\r\n", &[("error", "{\n\n}"), ("", "2")]);
+        let (messages, result) = split_with_limit(Framing::Sse, 100, &[b"data: 1\n\n{\"error\":{\n"]);
+        assert_eq!((messages.len(), result.unwrap_err().code), (1, ErrorCode::Truncated));
+    }
+
+    #[test]
     fn reading_stops_when_the_reader_is_done() {
         let mut count = 0;
         let mut splitter = Splitter::new(Framing::Sse, 100);
@@ -500,6 +520,19 @@ mod tests {
     }
 
     #[test]
+    fn too_long_an_element_or_bare_line_is_an_error_however_it_is_cut() {
+        for (framing, input) in
+            [(Framing::JsonArray, "[{\"a\":1},{\"b\":\"0123456789\"}]"), (Framing::Sse, "{\n\"b\":\n0123456789}\n")]
+        {
+            for cut in 0..=input.len() {
+                let (head, tail) = input.as_bytes().split_at(cut);
+                let (_, result) = split_with_limit(framing, 16, &[head, tail]);
+                assert_eq!(result.unwrap_err().code, ErrorCode::ProviderProtocol, "cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
     fn text_that_is_not_utf8_is_an_error() {
         for framing in [Framing::Sse, Framing::Ndjson] {
             let (_, result) = split_with_limit(framing, 100, &[b"data: \"\xFF\"\n\n"]);
@@ -514,6 +547,8 @@ mod tests {
             1 => "data: ?[0-9é]{0,6}",
             1 => "event: ?[a-z]{0,4}",
             1 => ": ?[a-z ]{0,6}",
+            1 => "[\\[{\"a]{1,4}",
+            1 => "[]}]{1,4}",
             1 => "[a-z]{0,6}:? ?[a-zé]{0,4}",
         ]
     }
@@ -523,7 +558,7 @@ mod tests {
         fn any_cut_gives_the_same_messages(
             lines in prop::collection::vec((line(), prop::sample::select(vec!["\n", "\r\n", "\r"])), 0..30),
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
-            framing in prop::sample::select(vec![Framing::Sse, Framing::Ndjson]),
+            framing in prop::sample::select(vec![Framing::Sse, Framing::Ndjson, Framing::JsonArray]),
             limit in prop::sample::select(vec![14_usize, 24, 1 << 20]),
         ) {
             let input: Vec<u8> = lines.iter().flat_map(|(line, end)| [line.as_bytes(), end.as_bytes()].concat()).collect();
