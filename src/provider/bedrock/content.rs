@@ -110,7 +110,7 @@ impl<'a> Conversation<'a> {
                 _ => turns.push((role, blocks)),
             }
         }
-        for (_, blocks) in &mut turns {
+        for (_, blocks) in turns.iter_mut().filter(|(role, _)| *role == "user") {
             // A stable sort, so that the order is kept otherwise.
             blocks.sort_by_key(|block| block.get("toolResult").is_none());
         }
