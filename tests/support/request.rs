@@ -64,11 +64,16 @@ impl Vendor {
 
     /// What the vendor's answer becomes: the events that come whole, as they are.
     pub fn decode(&self, answer: &str) -> Whole {
+        self.decode_bytes(answer.as_bytes())
+    }
+
+    /// The same for an answer that is no text.
+    pub fn decode_bytes(&self, answer: &[u8]) -> Whole {
         let adapter = self.adapter();
         let mut decoder = adapter.decoder(&self.upstream());
         let mut whole = Whole::default();
         let mut splitter = Splitter::new(adapter.framing(), 1 << 20);
-        let flow = splitter.push(answer.as_bytes(), &mut |message| decoder.decode(message, &mut whole)).unwrap();
+        let flow = splitter.push(answer, &mut |message| decoder.decode(message, &mut whole)).unwrap();
         if flow == Flow::More {
             splitter.finish(&mut |message| decoder.decode(message, &mut whole)).unwrap();
         }

@@ -110,7 +110,7 @@ impl<'a> Conversation<'a> {
                 _ => turns.push((role, blocks)),
             }
         }
-        for (_, blocks) in &mut turns {
+        for (_, blocks) in turns.iter_mut().filter(|(role, _)| *role == "user") {
             // A stable sort, so that the order is kept otherwise.
             blocks.sort_by_key(|block| block.get("toolResult").is_none());
         }
@@ -161,7 +161,7 @@ impl<'a> Conversation<'a> {
             blocks = vec![self.result(message, blocks, path)];
         }
         for call in &message.tool_calls {
-            let (id, input) = (CallIdRule::Word.apply(&call.id), input(&call.function.arguments));
+            let (id, input) = (call_id(&call.id), input(&call.function.arguments));
             blocks.push(json!({"toolUse": {"toolUseId": id, "name": call.function.name, "input": input}}));
         }
         // Inside a result there is no place for cache points.
@@ -175,7 +175,7 @@ impl<'a> Conversation<'a> {
 
     fn result(&mut self, message: &Message, content: Vec<Value>, path: &str) -> Value {
         let id = message.tool_call_id.as_deref().unwrap_or_default();
-        let mut result = json!({"toolUseId": CallIdRule::Word.apply(id), "content": content});
+        let mut result = json!({"toolUseId": call_id(id), "content": content});
         if message.extra.get("is_error") == Some(&Value::Bool(true)) {
             if self.family.takes_status() {
                 result["status"] = "error".into();
@@ -267,6 +267,11 @@ fn text_block(text: &str) -> Option<Value> {
     (!text.trim().is_empty()).then(|| json!({"text": text}))
 }
 
+/// The id of a call as the API accepts it: letters, digits, `_` and `-`, at most 64 of them.
+fn call_id(id: &str) -> String {
+    CallIdRule::Word.apply(&CallIdRule::Short.apply(id)).into_owned()
+}
+
 /// The ids in an answer of the provider's own are its own, but the results of its calls carry them as they
 /// are accepted here.
 fn accept_id(block: &mut Value) {
@@ -274,7 +279,7 @@ fn accept_id(block: &mut Value) {
         if let Some(id) = block.get_mut(kind).and_then(|block| block.get_mut("toolUseId"))
             && let Some(text) = id.as_str()
         {
-            *id = CallIdRule::Word.apply(text).into_owned().into();
+            *id = call_id(text).into();
         }
     }
 }
