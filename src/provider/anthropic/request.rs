@@ -84,11 +84,7 @@ fn add_betas<'b>(http: &mut HttpRequest, betas: impl IntoIterator<Item = &'b str
 }
 
 /// The body, but for `stream`. What it leaves out is said in `http`, whose header `anthropic-beta` it sets.
-fn body(
-    request: &ModelRequest,
-    upstream: &Upstream,
-    http: &mut HttpRequest,
-) -> Result<Map<String, Value>, ErrorInfo> {
+fn body(request: &ModelRequest, upstream: &Upstream, http: &mut HttpRequest) -> Result<Map<String, Value>, ErrorInfo> {
     let mut body = Map::new();
     let mut set = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
