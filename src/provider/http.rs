@@ -43,6 +43,11 @@ impl HttpRequest {
         self.headers.push((name, value.into()));
     }
 
+    /// The value of a header. `name` is in lower case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
     /// Sets the headers that the upstream is configured with, so that they win over the adapter's.
     pub(crate) fn set_configured_headers(&mut self, upstream: &Upstream) {
         for (name, value) in &upstream.headers {

@@ -39,6 +39,7 @@ mod guard;
 mod http;
 mod json;
 mod keys;
+mod model_list;
 pub mod ollama;
 mod openai;
 pub mod openai_chat;

@@ -11,7 +11,7 @@
 use serde_json::Value;
 use tokenwire_protocol::ErrorInfo;
 
-use super::{HttpRequest, Upstream, errors, http::encoded, vendors::Place};
+use super::{HttpRequest, Upstream, http::encoded, model_list, vendors::Place};
 
 /// The version of the Foundry API that is asked for where the configuration names none.
 const FOUNDRY_VERSION: &str = "2024-05-01-preview";
@@ -47,10 +47,7 @@ pub(crate) fn models_request(upstream: &Upstream) -> Option<HttpRequest> {
 
 /// Reads the answer to it.
 pub(crate) fn models(body: &[u8]) -> Result<Vec<String>, ErrorInfo> {
-    let body: Value = serde_json::from_slice(body).map_err(|_| errors::unreadable())?;
-    // Together and some gateways answer with the list itself.
-    let models = body["data"].as_array().or(body.as_array()).ok_or_else(errors::unreadable)?;
-    Ok(models.iter().filter_map(|model| model["id"].as_str()).map(str::to_owned).collect())
+    model_list::read(body)
 }
 
 /// The path below the base URL, and the API version that is asked for.

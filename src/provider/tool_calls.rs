@@ -67,8 +67,12 @@ impl ToolCalls {
 
     /// The id that clients know the call with this index of the provider's by, once it was shown.
     pub(crate) fn shown_id(&self, index: u64) -> Option<&Arc<str>> {
-        let call = self.calls.iter().rfind(|call| call.key == Some(index))?;
-        call.shown.as_ref().map(|shown| &shown.call_id)
+        self.shown_id_at(self.calls.iter().rposition(|call| call.key == Some(index))?)
+    }
+
+    /// The id that clients know the call by that [`put`](Self::put) put at this position.
+    pub(crate) fn shown_id_at(&self, position: usize) -> Option<&Arc<str>> {
+        self.calls.get(position)?.shown.as_ref().map(|shown| &shown.call_id)
     }
 
     /// Takes a piece and emits what it adds.
@@ -77,6 +81,11 @@ impl ToolCalls {
     ///
     /// [`ErrorCode::ProviderProtocol`] when the calls grow past any sensible size.
     pub(crate) fn add(&mut self, piece: Piece<'_>, turn: &mut dyn Turn) -> Result<(), ErrorInfo> {
+        self.put(piece, turn).map(drop)
+    }
+
+    /// Like [`add`](Self::add), and returns the position of the piece's call among the calls of the turn.
+    pub(crate) fn put(&mut self, piece: Piece<'_>, turn: &mut dyn Turn) -> Result<usize, ErrorInfo> {
         self.argument_bytes += piece.arguments.len();
         if self.argument_bytes > MAX_ARGUMENT_BYTES || self.calls.len() > MAX_CALLS {
             return Err(ErrorInfo::new(ErrorCode::ProviderProtocol, "the provider's tool calls are too large"));
@@ -100,7 +109,7 @@ impl ToolCalls {
         } else if !call.id.is_empty() {
             self.show(position, turn);
         }
-        Ok(())
+        Ok(position)
     }
 
     /// The call with this index of the provider's as it was shown: its id, its name and its arguments so far.

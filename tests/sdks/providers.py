@@ -79,7 +79,7 @@ PROVIDERS = [
         models={"effort": "claude-opus-4-6"},
         env={"ANTHROPIC_BASE_URL": "{url}", "ANTHROPIC_API_KEY": KEY},
         refused={"audio": "messages[0].content[1]", "logprobs": "logprobs"},
-        left_out={"sampling": ["seed"], "penalties": ["presence_penalty", "frequency_penalty"]},
+        left_out={"sampling": ["seed", "top_p"], "penalties": ["presence_penalty", "frequency_penalty"]},
         body_type='import("@anthropic-ai/sdk").default.MessageCreateParamsStreaming',
         headers=("x-api-key", "anthropic-version"),
     ),

@@ -173,7 +173,7 @@ impl Block {
     fn input(&self) -> Value {
         match self.text.trim().is_empty() {
             true => self.value.get("input").cloned().unwrap_or_else(|| json!({})),
-            false => super::request::input(&self.text),
+            false => super::messages::input(&self.text),
         }
     }
 

@@ -2,12 +2,14 @@
 
 mod content;
 mod decode;
+mod messages;
 mod request;
+mod thinking;
 
 use tokenwire_protocol::ErrorInfo;
 
 pub use self::request::DEFAULT_MAX_TOKENS;
-use super::{Adapter, Decoder, Framing, HttpRequest, ModelRequest, Upstream, errors};
+use super::{Adapter, Decoder, Framing, HttpRequest, ModelRequest, Upstream, errors, model_list};
 
 /// The wire format `anthropic`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,5 +38,13 @@ impl Adapter for Anthropic {
 
     fn error(&self, status: u16, body: &[u8]) -> ErrorInfo {
         errors::of_response(status, body)
+    }
+
+    fn models_request(&self, upstream: &Upstream) -> Option<HttpRequest> {
+        request::models(upstream)
+    }
+
+    fn models(&self, body: &[u8]) -> Result<Vec<String>, ErrorInfo> {
+        model_list::read(body)
     }
 }

@@ -3,305 +3,291 @@
 use serde_json::{Map, Value, json};
 use tokenwire_protocol::{
     ErrorCode, ErrorInfo,
-    message::{Content, Message, Part, Role, Tool, ToolChoice},
+    message::{Tool, ToolChoice},
 };
 
-use super::super::{HttpRequest, ModelRequest, Upstream, call_ids::CallIdRule, google, options, vendors::Host};
+use super::{
+    super::{HttpRequest, ModelRequest, Upstream, google, options, vendors::Host},
+    messages::{self, Conversation},
+    thinking::{Thinking, version},
+};
 
 /// The most tokens of an answer when the request does not say: the API wants a number. Thinking
 /// comes on top. Fits every model from Claude 3.5 on.
 pub const DEFAULT_MAX_TOKENS: u64 = 8192;
 
-/// The least that the API accepts as a thinking budget.
-const MIN_THINKING_TOKENS: u64 = 1024;
+/// What Claude 3 models write at most.
+const OLD_MAX_TOKENS: u64 = 4096;
+
+/// The most marks of what is worth caching. The API refuses more.
+const MAX_CACHE_MARKS: usize = 4;
+
+/// What switches on files that were uploaded before.
+const FILES_BETA: &str = "files-api-2025-04-14";
 
 pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpRequest, ErrorInfo> {
+    let mut http = match upstream.quirks.host {
+        Host::Own => HttpRequest::post(upstream, "/v1/messages", &Value::Null),
+        Host::Vertex => {
+            let path = google::model_path(&request.model, &["publishers/anthropic/models"])?;
+            HttpRequest::post(upstream, &format!("/{path}:streamRawPredict"), &Value::Null)
+        }
+    };
+    let mut body = body(request, upstream, &mut http)?;
+    body.insert("stream".into(), true.into());
+    // The SDKs' name for a header.
+    let betas = body.remove("betas");
+    authorize(&mut http, upstream);
+    add_betas(&mut http, betas.as_ref().and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str));
+    http.body = Value::Object(body).to_string().into_bytes();
+    Ok(http)
+}
+
+/// The request that lists the models. `None`: Vertex has no such list.
+pub(super) fn models(upstream: &Upstream) -> Option<HttpRequest> {
+    if upstream.quirks.host != Host::Own {
+        return None;
+    }
+    let mut http = HttpRequest::get(upstream, "/v1/models?limit=1000");
+    authorize(&mut http, upstream);
+    Some(http)
+}
+
+fn authorize(http: &mut HttpRequest, upstream: &Upstream) {
+    match upstream.quirks.host {
+        Host::Own => {
+            http.set_header("anthropic-version", "2023-06-01");
+            if let Some(key) = &upstream.key {
+                http.set_header("x-api-key", key.expose());
+            }
+        }
+        Host::Vertex => google::set_key(http, upstream),
+    }
+    let betas = http.header("anthropic-beta").map(str::to_owned);
+    http.set_configured_headers(upstream);
+    add_betas(http, betas.iter().flat_map(|betas| betas.split(',')));
+}
+
+/// Names more features that are not for everybody yet, beside those that are named already.
+fn add_betas<'b>(http: &mut HttpRequest, betas: impl IntoIterator<Item = &'b str>) {
+    let mut all = http.header("anthropic-beta").unwrap_or_default().to_owned();
+    for beta in betas {
+        if !all.split(',').any(|other| other.trim() == beta) {
+            let comma = if all.is_empty() { "" } else { "," };
+            all.push_str(comma);
+            all.push_str(beta);
+        }
+    }
+    if !all.is_empty() {
+        http.set_header("anthropic-beta", all);
+    }
+}
+
+/// The body, but for `stream`. What it leaves out is said in `http`, whose header `anthropic-beta` it sets.
+fn body(request: &ModelRequest, upstream: &Upstream, http: &mut HttpRequest) -> Result<Map<String, Value>, ErrorInfo> {
     let mut body = Map::new();
     let mut set = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
             body.insert(name.to_owned(), value);
         }
     };
-    let thinking = thinking(request)?;
+    let thinking = Thinking::of(request, &upstream.name, http)?;
+    let Conversation { system, messages, container, has_file_ids } = messages::conversation(request, &upstream.name)?;
+    if has_file_ids {
+        add_betas(http, [FILES_BETA]);
+    }
     match upstream.quirks.host {
         Host::Own => set("model", Some(request.model.as_str().into())),
         Host::Vertex => set("anthropic_version", Some("vertex-2023-10-16".into())),
     }
-    set("max_tokens", Some(max_tokens(request, &thinking).into()));
-    set("system", system(&request.messages));
-    set("messages", Some(messages(&request.messages)?));
+    set("max_tokens", Some(max_tokens(request, thinking).into()));
+    set("system", system);
+    set("messages", Some(messages));
+    set("container", container.map(Value::from));
     if !request.tools.is_empty() {
-        set("tools", Some(request.tools.iter().map(tool).collect()));
-        set("tool_choice", request.tool_choice.as_ref().map(tool_choice));
+        set(
+            "tools",
+            Some(request.tools.iter().enumerate().map(|(at, tool)| self::tool(tool, at, request, http)).collect()),
+        );
     }
-    // The API refuses both of these beside thinking.
-    if thinking.is_off() {
-        set("temperature", request.temperature.map(Value::from));
-        set("top_p", request.top_p.map(Value::from));
+    set("tool_choice", tool_choice(request)?);
+    for (name, value) in sampling(request, thinking, http) {
+        set(name, value);
     }
     let stops = request.stop.as_ref().map(|stop| stop.as_slice()).unwrap_or_default();
     set("stop_sequences", (!stops.is_empty()).then(|| json!(stops)));
-    set("thinking", thinking.field());
-    set("output_config", output_config(request, &thinking)?);
+    set("thinking", thinking.field(&request.model));
+    set("output_config", output_config(request, thinking)?);
+    drop_what_is_unknown(request, http)?;
+    limit_cache_marks(&mut body);
     options::merge(&mut body, &request.options);
-    body.insert("stream".into(), true.into());
+    Ok(body)
+}
 
-    let mut http = match upstream.quirks.host {
-        Host::Own => {
-            let mut http = HttpRequest::post(upstream, "/v1/messages", &Value::Object(body));
-            http.set_header("anthropic-version", "2023-06-01");
-            if let Some(key) = &upstream.key {
-                http.set_header("x-api-key", key.expose());
-            }
-            http
-        }
-        Host::Vertex => {
-            let path = google::model_path(&request.model, &["publishers/anthropic/models"])?;
-            let mut http = HttpRequest::post(upstream, &format!("/{path}:streamRawPredict"), &Value::Object(body));
-            google::set_key(&mut http, upstream);
-            http
-        }
+/// What the API has no field for.
+fn drop_what_is_unknown(request: &ModelRequest, http: &mut HttpRequest) -> Result<(), ErrorInfo> {
+    if request.logprobs {
+        let message = "this provider does not say how likely its tokens were";
+        return Err(ErrorInfo::new(ErrorCode::NotSupported, message).with_field("logprobs"));
+    }
+    let unknown = [
+        ("seed", request.seed.is_some()),
+        ("presence_penalty", request.presence_penalty.is_some()),
+        ("frequency_penalty", request.frequency_penalty.is_some()),
+        ("top_logprobs", request.top_logprobs.is_some()),
+    ];
+    for (field, _) in unknown.into_iter().filter(|(_, is_set)| *is_set) {
+        http.warn(field, "this provider has no such setting, so it was left out");
+    }
+    Ok(())
+}
+
+/// Temperature and its like, as far as the model takes them.
+fn sampling(request: &ModelRequest, thinking: Thinking, http: &mut HttpRequest) -> [(&'static str, Option<Value>); 3] {
+    let ModelRequest { mut temperature, mut top_p, mut top_k, .. } = *request;
+    let version = version(&request.model);
+    let refusal = match () {
+        () if version >= (4, 7) => Some("this model takes none, so it was left out"),
+        // Only the default is taken beside thinking, and it need not be sent.
+        () if !thinking.is_off() => Some("this provider takes none beside thinking, so it was left out"),
+        () => None,
     };
-    http.set_configured_headers(upstream);
-    Ok(http)
-}
-
-/// All system messages: the API has one place for them, before the conversation.
-fn system(messages: &[Message]) -> Option<Value> {
-    let is_system = |message: &&Message| matches!(message.role, Role::System | Role::Developer);
-    let texts: Vec<String> = messages.iter().filter(is_system).map(Message::plain_text).collect();
-    let text = texts.join("\n\n");
-    (!text.trim().is_empty()).then(|| text.into())
-}
-
-/// The conversation, with neighbours of one role as one message: all results of a turn's tool calls
-/// must stand in one user message, before anything else in it.
-fn messages(messages: &[Message]) -> Result<Value, ErrorInfo> {
-    let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
-    for (position, message) in messages.iter().enumerate() {
-        let role = match message.role {
-            Role::System | Role::Developer => continue,
-            Role::User | Role::Tool => "user",
-            Role::Assistant => "assistant",
-        };
-        let blocks = blocks(message).map_err(|error| error.with_field(format!("messages[{position}].content")))?;
-        match turns.last_mut() {
-            Some((last, turn)) if *last == role => turn.extend(blocks),
-            _ => turns.push((role, blocks)),
+    if let Some(refusal) = refusal {
+        let given = [
+            ("temperature", temperature.is_some_and(|t| t != 1.0)),
+            ("top_p", top_p.is_some()),
+            ("top_k", top_k.is_some()),
+        ];
+        for (field, _) in given.into_iter().filter(|(_, is_set)| *is_set) {
+            http.warn(field, refusal);
         }
+        (temperature, top_p, top_k) = (None, None, None);
     }
-    for (_, blocks) in &mut turns {
-        // A stable sort, so that the order is kept otherwise.
-        blocks.sort_by_key(|block| block["type"] != "tool_result");
-    }
-    // The API refuses white space at the end of an answer that it should go on with.
-    if let Some(("assistant", blocks)) = turns.last_mut()
-        && let Some(block) = blocks.last_mut()
-        && let Some(text) = block["text"].as_str()
-    {
-        block["text"] = text.trim_end().into();
-    }
-    let turns = turns.into_iter().filter(|(_, blocks)| !blocks.is_empty());
-    Ok(turns.map(|(role, blocks)| json!({"role": role, "content": blocks})).collect())
-}
-
-fn blocks(message: &Message) -> Result<Vec<Value>, ErrorInfo> {
-    let content = match &message.content {
-        None => Vec::new(),
-        Some(Content::Text(text)) => text_block(text).into_iter().collect(),
-        Some(Content::Parts(parts)) => {
-            parts.iter().filter_map(|part| block(part).transpose()).collect::<Result<_, _>>()?
+    if let Some(value) = &mut temperature {
+        let clamped = value.clamp(0.0, 1.0);
+        if clamped != *value {
+            http.warn("temperature", format!("this provider takes 0 to 1, so it was asked for {clamped}"));
         }
-    };
-    if message.role == Role::Tool {
-        let id = message.tool_call_id.as_deref().unwrap_or_default();
-        let mut result = json!({"type": "tool_result", "tool_use_id": CallIdRule::Word.apply(id), "content": content});
-        if message.extra.get("is_error") == Some(&Value::Bool(true)) {
-            result["is_error"] = true.into();
-        }
-        return Ok(vec![result]);
+        *value = clamped;
     }
-    // Thinking must come back as it was, and before all else.
-    let mut blocks = thinking_blocks(message).to_vec();
-    blocks.extend(content);
-    for call in &message.tool_calls {
-        let name = &call.function.name;
-        blocks.push(json!({
-            "type": "tool_use",
-            "id": CallIdRule::Word.apply(&call.id),
-            "name": name,
-            "input": input(&call.function.arguments),
-        }));
+    if temperature.is_some() && top_p.is_some() && version >= (4, 1) {
+        http.warn("top_p", "this model takes no top_p beside a temperature, so it was left out");
+        top_p = None;
     }
-    Ok(blocks)
+    [
+        ("temperature", temperature.map(Value::from)),
+        ("top_p", top_p.map(Value::from)),
+        ("top_k", top_k.map(Value::from)),
+    ]
 }
 
-/// The thinking of an earlier answer with its signatures, in the field that other clients use for it too.
-fn thinking_blocks(message: &Message) -> &[Value] {
-    message.extra.get("thinking_blocks").and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-/// Arguments as an object. What the model wrote wrongly is kept, so that it can see it.
-pub(super) fn input(arguments: &str) -> Value {
-    match serde_json::from_str(arguments) {
-        Ok(Value::Object(input)) => Value::Object(input),
-        _ if arguments.trim().is_empty() => json!({}),
-        _ => json!({"invalid_arguments": arguments}),
-    }
-}
-
-/// A text block; none for empty text, which the API refuses.
-fn text_block(text: &str) -> Option<Value> {
-    (!text.is_empty()).then(|| json!({"type": "text", "text": text}))
-}
-
-fn block(part: &Part) -> Result<Option<Value>, ErrorInfo> {
-    let not_supported = |what: &'static str| ErrorInfo::new(ErrorCode::NotSupported, what);
-    match part {
-        Part::Text { text, .. } => Ok(text_block(text)),
-        Part::ImageUrl { image_url, .. } => {
-            let source = source(&image_url.url).ok_or_else(|| {
-                ErrorInfo::new(ErrorCode::BadField, "an image is neither an https: nor a base64 data: URL")
-            })?;
-            Ok(Some(json!({"type": "image", "source": source})))
-        }
-        Part::File { file, .. } => {
-            let source = file["file_data"].as_str().and_then(source);
-            let source = source.ok_or_else(|| not_supported("this provider takes files only as a base64 data: URL"))?;
-            let mut document = json!({"type": "document", "source": source});
-            if let Some(name) = file["filename"].as_str() {
-                document["title"] = name.into();
-            }
-            Ok(Some(document))
-        }
-        Part::InputAudio { .. } => Err(not_supported("this provider takes no audio")),
-    }
-}
-
-fn source(url: &str) -> Option<Value> {
-    if url.starts_with("https://") || url.starts_with("http://") {
-        return Some(json!({"type": "url", "url": url}));
-    }
-    let (media_type, data) = url.strip_prefix("data:")?.split_once(";base64,")?;
-    Some(json!({"type": "base64", "media_type": media_type, "data": data}))
-}
-
-fn tool(tool: &Tool) -> Value {
+fn tool(tool: &Tool, at: usize, request: &ModelRequest, http: &mut HttpRequest) -> Value {
     let function = &tool.function;
     let schema = function.parameters.clone().unwrap_or_else(|| json!({"type": "object", "properties": {}}));
     let mut value = json!({"name": function.name, "input_schema": schema});
     if let Some(description) = &function.description {
         value["description"] = description.as_str().into();
     }
+    match function.strict {
+        Some(true) if has_schemas(&request.model) => value["strict"] = true.into(),
+        Some(true) => {
+            http.warn(format!("tools[{at}].function.strict"), "this model does not promise to keep to schemas")
+        }
+        _ => {}
+    }
+    if let Some(cache_control) = &tool.cache_control {
+        value["cache_control"] = json!(cache_control);
+    }
     value
 }
 
-fn tool_choice(choice: &ToolChoice) -> Value {
-    match choice {
-        ToolChoice::Auto => json!({"type": "auto"}),
-        ToolChoice::None => json!({"type": "none"}),
-        ToolChoice::Required => json!({"type": "any"}),
-        ToolChoice::Function(name) => json!({"type": "tool", "name": name}),
+fn tool_choice(request: &ModelRequest) -> Result<Option<Value>, ErrorInfo> {
+    // Tools of the provider's own come with the options.
+    if request.tools.is_empty() && !request.options.contains_key("tools") {
+        return match request.tool_choice {
+            None | Some(ToolChoice::Auto | ToolChoice::None) => Ok(None),
+            Some(_) => {
+                let message = "a tool must be called, but there is none";
+                Err(ErrorInfo::new(ErrorCode::BadField, message).with_field("tool_choice"))
+            }
+        };
     }
-}
-
-/// How the model is asked to think.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Thinking {
-    /// Not asked for, or not possible in this request.
-    Off,
-    /// With at most that many tokens.
-    Budget(u64),
-    /// As long as it likes, with an effort. What models from 4.6 on want.
-    Adaptive(&'static str),
-}
-
-impl Thinking {
-    fn is_off(self) -> bool {
-        self == Self::Off
-    }
-
-    fn field(self) -> Option<Value> {
-        match self {
-            Self::Off => None,
-            Self::Budget(tokens) => Some(json!({"type": "enabled", "budget_tokens": tokens})),
-            Self::Adaptive(_) => Some(json!({"type": "adaptive"})),
-        }
-    }
-}
-
-fn thinking(request: &ModelRequest) -> Result<Thinking, ErrorInfo> {
-    let (effort, budget) = match request.reasoning_effort.as_deref() {
-        None | Some("none") => return Ok(Thinking::Off),
-        Some("minimal") => ("low", MIN_THINKING_TOKENS),
-        Some("low") => ("low", 4096),
-        Some("medium") => ("medium", 8192),
-        Some("high") => ("high", 16_384),
-        Some("xhigh") => ("xhigh", 24_576),
-        Some("max") => ("max", 24_576),
-        Some(_) => {
-            let message = "expected none, minimal, low, medium, high, xhigh or max";
-            return Err(ErrorInfo::new(ErrorCode::BadField, message).with_field("reasoning_effort"));
-        }
+    let is_one_at_a_time = request.parallel_tool_calls == Some(false);
+    let mut choice = match &request.tool_choice {
+        None if !is_one_at_a_time => return Ok(None),
+        Some(ToolChoice::None) => return Ok(Some(json!({"type": "none"}))),
+        None | Some(ToolChoice::Auto) => json!({"type": "auto"}),
+        Some(ToolChoice::Required) => json!({"type": "any"}),
+        Some(ToolChoice::Function(name)) => json!({"type": "tool", "name": name}),
     };
-    // The API refuses thinking beside a tool that must be called.
-    if matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Function(_))) {
-        return Ok(Thinking::Off);
+    if is_one_at_a_time {
+        choice["disable_parallel_tool_use"] = true.into();
     }
-    if version(&request.model) >= (4, 6) {
-        return Ok(Thinking::Adaptive(effort));
-    }
-    // It also wants to see the thinking that led to the calls whose results it is given.
-    let is_answered = |message: &&Message| message.role == Role::User;
-    let in_tool_loop = request.messages.iter().rev().take_while(|message| !is_answered(message));
-    if in_tool_loop.clone().any(|message| !message.tool_calls.is_empty() && thinking_blocks(message).is_empty()) {
-        return Ok(Thinking::Off);
-    }
-    // The budget must be below `max_tokens`.
-    let budget = request.max_tokens.map_or(budget, |max| budget.min(max.saturating_sub(1)));
-    Ok(if budget < MIN_THINKING_TOKENS { Thinking::Off } else { Thinking::Budget(budget) })
+    Ok(Some(choice))
 }
 
-/// Whether the model takes the beginning of its answer: not beside thinking, and not from 4.6 on.
+/// Whether the model takes the beginning of its answer: those from 4.6 on do not. It does not think then.
 pub(super) fn prefills(request: &ModelRequest) -> bool {
-    (3, 0) <= version(&request.model)
-        && version(&request.model) < (4, 6)
-        && thinking(request).is_ok_and(Thinking::is_off)
+    ((3, 0)..(4, 6)).contains(&version(&request.model))
 }
 
-fn max_tokens(request: &ModelRequest, thinking: &Thinking) -> u64 {
+fn max_tokens(request: &ModelRequest, thinking: Thinking) -> u64 {
     request.max_tokens.unwrap_or(match thinking {
+        Thinking::Off if version(&request.model) == (3, 0) => OLD_MAX_TOKENS,
         Thinking::Off => DEFAULT_MAX_TOKENS,
         Thinking::Budget(tokens) => DEFAULT_MAX_TOKENS + tokens,
         Thinking::Adaptive(_) => 4 * DEFAULT_MAX_TOKENS,
     })
 }
 
-fn output_config(request: &ModelRequest, thinking: &Thinking) -> Result<Option<Value>, ErrorInfo> {
+fn output_config(request: &ModelRequest, thinking: Thinking) -> Result<Option<Value>, ErrorInfo> {
     let mut config = Map::new();
     if let Thinking::Adaptive(effort) = thinking {
-        config.insert("effort".into(), (*effort).into());
+        config.insert("effort".into(), effort.into());
     }
+    let refuse =
+        |message: &'static str| Err(ErrorInfo::new(ErrorCode::NotSupported, message).with_field("response_format"));
     match request.response_format.as_ref().map(|format| (format["type"].as_str(), format)) {
         None | Some((Some("text"), _)) => {}
-        Some((Some("json_schema"), format)) => {
+        Some((Some("json_schema"), format)) if has_schemas(&request.model) => {
             let schema = format["json_schema"]["schema"].clone();
             config.insert("format".into(), json!({"type": "json_schema", "schema": schema}));
         }
-        Some(_) => {
-            let message = "this provider takes no response format but text and json_schema";
-            return Err(ErrorInfo::new(ErrorCode::NotSupported, message).with_field("response_format"));
-        }
+        Some((Some("json_schema"), _)) => return refuse("this model does not keep to schemas"),
+        Some(_) => return refuse("this provider takes no response format but text and json_schema"),
     }
     Ok((!config.is_empty()).then_some(Value::Object(config)))
 }
 
-/// The version in a model's name: `claude-opus-4-6` is 4.6, `claude-3-7-sonnet-20250219` 3.7. 0.0 for other names.
-fn version(model: &str) -> (u8, u8) {
-    if !model.contains("claude") {
-        return (0, 0);
+/// Whether the model keeps to JSON schemas: Claude models from 4.1 on. Other models may.
+fn has_schemas(model: &str) -> bool {
+    let version = version(model);
+    version == (0, 0) || version >= (4, 1)
+}
+
+/// Takes away the first marks when there are too many: the later ones hold for more.
+fn limit_cache_marks(body: &mut Map<String, Value>) {
+    let mut marked: Vec<&mut Value> = Vec::new();
+    // In the order in which the API reads them. Fields of a map are borrowed one by one.
+    let (mut tools, mut system, mut messages) = (None, None, None);
+    for (name, value) in body.iter_mut() {
+        match name.as_str() {
+            "tools" => tools = value.as_array_mut(),
+            "system" => system = value.as_array_mut(),
+            "messages" => messages = value.as_array_mut(),
+            _ => {}
+        }
     }
-    let mut numbers = model.split(['-', '.', '@', ':']).skip_while(|part| part.parse::<u8>().is_err());
-    let mut number = || numbers.next().and_then(|part| part.parse().ok()).unwrap_or(0);
-    (number(), number())
+    marked.extend(tools.into_iter().flatten());
+    marked.extend(system.into_iter().flatten());
+    for message in messages.into_iter().flatten() {
+        marked.extend(message["content"].as_array_mut().into_iter().flatten());
+    }
+    marked.retain(|block| block.get("cache_control").is_some());
+    let surplus = marked.len().saturating_sub(MAX_CACHE_MARKS);
+    for block in marked.into_iter().take(surplus) {
+        if let Some(block) = block.as_object_mut() {
+            block.remove("cache_control");
+        }
+    }
 }

@@ -7,13 +7,13 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::super::{
-    Turn, Usage,
-    json::{Count, JsonText, List, Text, lenient_object},
+    json::{self, Count, JsonText, List, Number, ReadObject, Text, lenient_object},
     template::Kind,
 };
+use super::usage::ChatUsage;
 
 lenient_object! {
     pub(super) struct Chunk<'a> {
@@ -24,23 +24,35 @@ lenient_object! {
         error: Option<Value>,
         /// DeepInfra's.
         error_message: Text<'a>,
+        /// Addresses that Perplexity and xAI name, and the pages there, which Perplexity repeats in every chunk.
+        citations: List<Text<'a>>,
+        search_results: List<Page<'a>>,
+        id: Text<'a>,
     }
 }
 
 impl Chunk<'_> {
     /// The text of a chunk that has one text and nothing else that matters.
     pub fn only_text(&self) -> Option<(&str, Kind)> {
-        let Choice { delta, finish_reason, usage, .. } = self.choices.first.as_ref()?;
+        let Choice { delta, finish_reason, usage, logprobs, .. } = self.choices.first.as_ref()?;
         let is_bare = self.usage.is_none()
             && usage.is_none()
             && self.x_groq.usage.is_none()
             && self.error.is_none()
             && self.error_message.is_empty()
+            && self.citations.0.is_empty()
+            && self.search_results.0.is_empty()
             && finish_reason.is_empty()
+            && logprobs.content.0.is_empty()
+            && logprobs.refusal.0.is_empty()
             && delta.refusal.is_empty()
             && delta.tool_calls.0.is_empty()
             && delta.function_call.is_none()
-            && delta.reasoning_details.0.is_empty();
+            && delta.reasoning_details.0.is_empty()
+            && delta.annotations.0.is_empty()
+            && delta.images.0.is_empty()
+            && delta.executed_tools.0.is_empty()
+            && delta.audio.is_none();
         let Content::Text(content) = &delta.content else { return None };
         match (is_bare, &**content, &*delta.reasoning_content, &*delta.reasoning) {
             (true, text, "", "") => Some((text, Kind::Text)),
@@ -69,6 +81,7 @@ lenient_object! {
         index: Count,
         delta: Delta<'a>,
         finish_reason: Text<'a>,
+        logprobs: Logprobs<'a>,
         /// Moonshot's.
         usage: Option<ChatUsage>,
     }
@@ -83,13 +96,50 @@ lenient_object! {
         refusal: Text<'a>,
         tool_calls: List<Call<'a>>,
         function_call: Option<Function<'a>>,
+        annotations: List<Value>,
+        /// OpenRouter's.
+        images: List<Image<'a>>,
+        /// Groq's.
+        executed_tools: List<Value>,
+        audio: Option<Audio<'a>>,
     }
 }
 
-lenient_object! {
-    pub(super) struct ReasoningDetail<'a> {
-        text: Text<'a>,
-        summary: Text<'a>,
+/// A piece of the reasoning as OpenRouter and Vercel's gateway write it beside the plain one.
+#[derive(Debug, Default)]
+pub(super) struct ReasoningDetail<'a> {
+    pub kind: Text<'a>,
+    pub index: Count,
+    pub id: Text<'a>,
+    pub text: Text<'a>,
+    pub summary: Text<'a>,
+    pub signature: Text<'a>,
+    pub format: Text<'a>,
+    /// All other fields: they must come back, too.
+    pub rest: Map<String, Value>,
+}
+
+impl<'de> ReadObject<'de> for ReasoningDetail<'de> {
+    fn read_field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "type" => self.kind = map.next_value()?,
+            "index" => self.index = map.next_value()?,
+            "id" => self.id = map.next_value()?,
+            "text" => self.text = map.next_value()?,
+            "summary" => self.summary = map.next_value()?,
+            "signature" => self.signature = map.next_value()?,
+            "format" => self.format = map.next_value()?,
+            _ => {
+                self.rest.insert(key.to_owned(), map.next_value()?);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Deserialize<'de> for ReasoningDetail<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        json::read_object(deserializer)
     }
 }
 
@@ -98,6 +148,56 @@ lenient_object! {
         index: Count,
         id: Text<'a>,
         function: Function<'a>,
+        /// The signature of the thought that led to the call, from Gemini behind this wire format.
+        extra_content: Option<Value>,
+    }
+}
+
+lenient_object! {
+    pub(super) struct Page<'a> {
+        url: Text<'a>,
+    }
+}
+
+lenient_object! {
+    pub(super) struct Image<'a> {
+        image_url: ImageUrl<'a>,
+    }
+}
+
+lenient_object! {
+    pub(super) struct ImageUrl<'a> {
+        url: Text<'a>,
+    }
+}
+
+lenient_object! {
+    pub(super) struct Audio<'a> {
+        id: Text<'a>,
+        data: Text<'a>,
+        transcript: Text<'a>,
+    }
+}
+
+lenient_object! {
+    pub(super) struct Logprobs<'a> {
+        content: List<Logprob<'a>>,
+        refusal: List<Logprob<'a>>,
+    }
+}
+
+lenient_object! {
+    pub(super) struct Logprob<'a> {
+        token: Text<'a>,
+        logprob: Number,
+        top_logprobs: List<TopLogprob<'a>>,
+    }
+}
+
+lenient_object! {
+    pub(super) struct TopLogprob<'a> {
+        token: Text<'a>,
+        logprob: Number,
     }
 }
 
@@ -118,94 +218,11 @@ pub(super) enum Content<'a> {
 lenient_object! {
     pub(super) struct ContentPart<'a> {
         text: Text<'a>,
+        /// Mistral's.
         thinking: Content<'a>,
-    }
-}
-
-impl Content<'_> {
-    /// Emits the text and the reasoning in their order. `kind` is what text outside of `thinking` is.
-    pub fn emit(&self, kind: Kind, turn: &mut dyn Turn) {
-        match self {
-            Self::Text(text) => kind.emit(text, turn),
-            Self::Parts(parts) => {
-                for part in parts {
-                    part.thinking.emit(Kind::Reasoning, turn);
-                    kind.emit(&part.text, turn);
-                }
-            }
-        }
-    }
-}
-
-lenient_object! {
-    pub(super) struct ChatUsage {
-        prompt_tokens: Count,
-        completion_tokens: Count,
-        total_tokens: Count,
-        prompt_tokens_details: PromptDetails,
-        completion_tokens_details: CompletionDetails,
-        /// DeepSeek's.
-        prompt_cache_hit_tokens: Count,
-        /// Moonshot's and Together's.
-        cached_tokens: Count,
-        /// Databricks' and Doubleword's, as Anthropic's.
-        cache_read_input_tokens: Count,
-        cache_creation_input_tokens: Count,
-        reasoning_tokens: Count,
-    }
-}
-
-lenient_object! {
-    pub(super) struct PromptDetails {
-        cached_tokens: Count,
-        cache_write_tokens: Count,
-        cache_creation_tokens: Count,
-    }
-}
-
-lenient_object! {
-    pub(super) struct CompletionDetails {
-        reasoning_tokens: Count,
-    }
-}
-
-impl ChatUsage {
-    pub fn normalize(&self) -> Usage {
-        let input_tokens = self.prompt_tokens.0;
-        let reasoning_tokens = self.completion_tokens_details.reasoning_tokens.0.or(self.reasoning_tokens.0);
-        let mut output_tokens = self.completion_tokens.0;
-        if let (Some(output), Some(reasoning)) = (output_tokens, reasoning_tokens)
-            && self.excludes_reasoning(output, reasoning)
-        {
-            output_tokens = Some(output.saturating_add(reasoning));
-        }
-        let prompt = &self.prompt_tokens_details;
-        Usage {
-            input_tokens,
-            output_tokens,
-            cached_tokens: prompt
-                .cached_tokens
-                .0
-                .or(self.prompt_cache_hit_tokens.0)
-                .or(self.cached_tokens.0)
-                .or(self.cache_read_input_tokens.0),
-            cache_write_tokens: prompt
-                .cache_write_tokens
-                .0
-                .or(prompt.cache_creation_tokens.0)
-                .or(self.cache_creation_input_tokens.0),
-            reasoning_tokens,
-            ..Usage::default()
-        }
-    }
-
-    /// Whether `completion_tokens` leaves the reasoning out, as it does for xAI's models, whose total
-    /// is the sum of all three, and for Gemini behind the Vercel gateway, which reports 9 tokens with
-    /// 61 of reasoning and bills 70. Gateways pass such numbers on, so they decide and not the
-    /// vendor's name.
-    fn excludes_reasoning(&self, output: u64, reasoning: u64) -> bool {
-        let all = self.prompt_tokens.0.unwrap_or(0).saturating_add(output).saturating_add(reasoning);
-        reasoning > output || (reasoning > 0 && self.total_tokens.0 == Some(all))
+        signature: Text<'a>,
+        reference_ids: Option<Value>,
+        image_url: Option<ImageUrl<'a>>,
     }
 }
 

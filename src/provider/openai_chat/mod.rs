@@ -4,13 +4,16 @@
 //! In answers there are no quirks: the decoder takes reasoning, tool calls, usage and errors
 //! from every place where some vendor puts them.
 
+mod beyond;
 mod chunk;
 mod decode;
+mod hand_back;
 mod request;
+mod usage;
 
 use tokenwire_protocol::ErrorInfo;
 
-use super::{Adapter, Decoder, Framing, HttpRequest, ModelRequest, Upstream, errors};
+use super::{Adapter, Decoder, Framing, HttpRequest, ModelRequest, Upstream, errors, openai};
 
 /// The wire format `openai-chat`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,11 +32,19 @@ impl Adapter for OpenAiChat {
         request::build(request, upstream)
     }
 
-    fn decoder(&self, _: &Upstream) -> Box<dyn Decoder> {
-        Box::new(decode::ChatDecoder::default())
+    fn decoder(&self, upstream: &Upstream) -> Box<dyn Decoder> {
+        Box::new(decode::ChatDecoder::new(upstream.quirks.takes_reasoning))
     }
 
     fn error(&self, status: u16, body: &[u8]) -> ErrorInfo {
         errors::of_response(status, body)
+    }
+
+    fn models_request(&self, upstream: &Upstream) -> Option<HttpRequest> {
+        openai::models_request(upstream)
+    }
+
+    fn models(&self, body: &[u8]) -> Result<Vec<String>, ErrorInfo> {
+        openai::models(body)
     }
 }

@@ -49,7 +49,6 @@ export const sampling = (client) =>
     system: "Be brief.",
     messages: [question],
     temperature: 0.5,
-    top_p: 0.9,
     stop_sequences: ["END"],
   });
 

@@ -45,7 +45,6 @@ def sampling(client):
         user(text(QUESTION)),
         system="Be brief.",
         temperature=0.5,
-        top_p=0.9,
         max_tokens=100,
         stop_sequences=["END"],
     )
