@@ -65,6 +65,9 @@ pub(super) fn why_on(loaded: &Loaded, name: &str) -> String {
         origin => format!(", base URL from {origin}"),
     });
     let key = match (&section.api_key, section.api_keys.len()) {
+        _ if section.bearer_token.is_some() => {
+            format!("token from {}", loaded.provider_origin(name, "bearer_token"))
+        }
         (Some(_), _) => format!("key from {}", loaded.provider_origin(name, "api_key")),
         (None, 0) => "no key".to_owned(),
         (None, keys) => format!("{keys} keys from {}", loaded.provider_origin(name, "api_keys")),

@@ -91,6 +91,7 @@ pub(super) fn resolve(config: &mut Config, env: &Env, replaced: &mut std::collec
                 "region" => &mut section.region,
                 "project" => &mut section.project,
                 "credentials_file" => &mut section.credentials_file,
+                "bearer_token" => &mut section.bearer_token,
                 _ => &mut section.api_version,
             };
             *place = Some(value);

@@ -158,7 +158,9 @@ fn check_on(vendor: Option<&Vendor>, section: Option<&ProviderConfig>) -> Result
     }
     let Some(section) = section else {
         return match vendor {
-            Some(vendor) if vendor.needs_key => Err(Off::NoKey(vendor.key_env.to_owned())),
+            Some(vendor) if vendor.needs_key && !vendor.base_url.is_empty() => {
+                Err(Off::NoKey(vendor.key_env.to_owned()))
+            }
             Some(vendor) if vendor.credentials == Credentials::Google => {
                 Err(Off::NotConfigured("GOOGLE_CLOUD_PROJECT and GOOGLE_APPLICATION_CREDENTIALS"))
             }
@@ -166,8 +168,17 @@ fn check_on(vendor: Option<&Vendor>, section: Option<&ProviderConfig>) -> Result
             None => Ok(()),
         };
     };
-    if !section.has_key() {
-        let needs_key = vendor.is_some_and(|vendor| vendor.needs_key) && section.base_url.is_none();
+    if let Some(vendor) = vendor
+        && vendor.base_url.is_empty()
+        && section.base_url.is_none()
+    {
+        return Err(Off::NotConfigured(vendor.base_url_env));
+    }
+    if !section.has_key() && section.bearer_token.is_none() {
+        // A place that is not the vendor's may do without.
+        let needs_key =
+            |vendor: &Vendor| vendor.needs_key && (section.base_url.is_none() || vendor.base_url.is_empty());
+        let needs_key = vendor.is_some_and(needs_key);
         match (&section.api_key_env, vendor) {
             (Some(variable), _) => return Err(Off::NoKey(variable.clone())),
             (None, Some(vendor)) if needs_key => return Err(Off::NoKey(vendor.key_env.to_owned())),
@@ -182,6 +193,10 @@ fn build(name: &str, vendor: Option<&Vendor>, section: Option<&ProviderConfig>) 
     let adapter = wire_format(vendor, &section).ok_or(Off::Incomplete("wire_format"))?;
     let base_url = section.base_url.as_deref().or(vendor.map(|vendor| vendor.base_url));
     let base_url = base_url.ok_or(Off::Incomplete("base_url"))?;
+    let mut quirks = vendor.map(|vendor| vendor.quirks).unwrap_or_default().at_version(section.api_version.as_deref());
+    if section.bearer_token.is_some() {
+        quirks.key_header = None;
+    }
     let upstream = Upstream {
         name: name.to_owned(),
         base_url: match vendor.map(|vendor| vendor.credentials) {
@@ -190,14 +205,14 @@ fn build(name: &str, vendor: Option<&Vendor>, section: Option<&ProviderConfig>) 
         }
         .trim_end_matches('/')
         .to_owned(),
-        key: section.api_key.as_deref().map(Secret::new),
+        key: section.bearer_token.as_deref().or(section.api_key.as_deref()).map(Secret::new),
         authorizer: match vendor {
             Some(vendor) => credentials::authorizer(vendor.credentials, &section)?,
             None => None,
         },
         api_version: section.api_version.clone(),
         headers: section.headers.into_iter().collect(),
-        quirks: vendor.map(|vendor| vendor.quirks).unwrap_or_default(),
+        quirks,
     };
     let models = match (section.models.is_empty(), vendor) {
         (true, Some(vendor)) => vendor.models.iter().map(|model| (*model).to_owned()).collect(),

@@ -10,6 +10,7 @@ use super::{
     cohere::Cohere,
     gemini::Gemini,
     ollama::Ollama,
+    openai,
     openai_chat::OpenAiChat,
     openai_responses::OpenAiResponses,
 };
@@ -65,6 +66,16 @@ impl Quirks {
         name_in_tool_result: false,
         host: Host::Own,
     };
+
+    /// The same for the API version that a section asks for.
+    pub(crate) fn at_version(self, version: Option<&str>) -> Self {
+        match self.place {
+            Place::AzureOpenAi if openai::is_old_azure(version) => {
+                Self { include_usage: false, max_tokens_field: "max_tokens", developer_role: false, ..self }
+            }
+            _ => self,
+        }
+    }
 }
 
 /// Where OpenAI's APIs are below a base URL.
@@ -123,7 +134,8 @@ pub struct Vendor {
     pub name: &'static str,
     /// The wire format that it speaks.
     pub wire_format: &'static str,
-    /// Where it is, without a slash at the end. `{region}` and `{project}` are those of its section.
+    /// Where it is, without a slash at the end. `{region}` and `{project}` are those of its section. Empty: only
+    /// its section knows.
     pub base_url: &'static str,
     /// The environment variable that points it elsewhere, as the vendor's own SDK names it.
     pub base_url_env: &'static str,
@@ -218,17 +230,39 @@ const fn local(
     Vendor { needs_key: false, quirks, ..chat(name, base_url, base_url_env, key_env, &[]) }
 }
 
+/// OpenAI, in chat completions.
+const OPENAI: Vendor = Vendor {
+    quirks: Quirks { max_tokens_field: "max_completion_tokens", developer_role: true, ..Quirks::DEFAULT },
+    ..chat(
+        "openai",
+        "https://api.openai.com/v1",
+        "OPENAI_BASE_URL",
+        "OPENAI_API_KEY",
+        &["gpt-5", "gpt-5-mini", "gpt-4.1", "gpt-4o-mini"],
+    )
+};
+
+/// Azure OpenAI, in chat completions. Everybody has an address of their own there, and names for the models.
+const AZURE: Vendor = Vendor {
+    settings_env: &[
+        ("bearer_token", "AZURE_OPENAI_AD_TOKEN"),
+        ("api_version", "OPENAI_API_VERSION"),
+        ("api_version", "AZURE_OPENAI_API_VERSION"),
+    ],
+    quirks: Quirks { place: Place::AzureOpenAi, key_header: Some("api-key"), ..OPENAI.quirks },
+    ..chat("azure", "", "AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY", &[])
+};
+
 /// Every vendor, the best known first.
 pub const VENDORS: &[Vendor] = &[
+    OPENAI,
+    Vendor { name: "openai-responses", wire_format: "openai-responses", ..OPENAI },
+    AZURE,
+    Vendor { name: "azure-responses", wire_format: "openai-responses", ..AZURE },
     Vendor {
-        quirks: Quirks { max_tokens_field: "max_completion_tokens", developer_role: true, ..Quirks::DEFAULT },
-        ..chat(
-            "openai",
-            "https://api.openai.com/v1",
-            "OPENAI_BASE_URL",
-            "OPENAI_API_KEY",
-            &["gpt-5", "gpt-5-mini", "gpt-4.1", "gpt-4o-mini"],
-        )
+        settings_env: &[("bearer_token", "AZURE_AI_TOKEN"), ("api_version", "AZURE_AI_API_VERSION")],
+        quirks: Quirks { place: Place::Foundry, key_header: Some("api-key"), ..Quirks::DEFAULT },
+        ..chat("azure-foundry", "", "AZURE_AI_API_BASE", "AZURE_AI_API_KEY", &[])
     },
     Vendor {
         name: "anthropic",
@@ -467,12 +501,13 @@ mod tests {
             assert!(VENDORS[..position].iter().all(|other| other.name != name), "{name} twice");
             assert_eq!(vendor(name).unwrap().base_url, row.base_url);
             assert_eq!(adapter(row.wire_format).unwrap().name(), row.wire_format);
-            assert!(row.base_url.starts_with("https://") || !row.needs_key, "{name}: a key in plain text");
-            assert!(
-                !row.base_url.ends_with('/') && (row.quirks.prefix.is_empty() || row.quirks.prefix.starts_with("/")),
-                "{name}"
-            );
-            assert!(row.base_url_env.ends_with("_BASE_URL") && !row.key_env.is_empty(), "{name}");
+            let is_safe = row.base_url.is_empty() || row.base_url.starts_with("https://");
+            assert!(is_safe || !row.needs_key, "{name}: a key in plain text");
+            let prefix = row.quirks.prefix;
+            assert!(!row.base_url.ends_with('/') && (prefix.is_empty() || prefix.starts_with('/')), "{name}");
+            let is_place = |end: &&str| row.base_url_env.ends_with(*end);
+            assert!(["_BASE_URL", "_ENDPOINT", "_API_BASE"].iter().any(is_place), "{name}");
+            assert!(!row.key_env.is_empty(), "{name}");
         }
         assert!(vendor("nobody").is_none());
         assert!(adapter("nothing").is_none());
