@@ -391,12 +391,10 @@ fn azure_is_configured_by_the_variables_of_its_sdk() {
         ("AZURE_OPENAI_AD_TOKEN", "token"),
         ("OPENAI_API_VERSION", "2024-10-21"),
     ];
-    for name in ["azure", "azure-responses"] {
-        let section = section(name, &variables).unwrap();
-        assert_eq!(section.base_url.as_deref(), Some("https://r.openai.azure.com"));
-        assert_eq!(section.bearer_token.as_deref(), Some("token"));
-        assert_eq!(section.api_version.as_deref(), Some("2024-10-21"));
-        assert_eq!(section.api_key, None);
-    }
+    let azure = section("azure", &variables).unwrap();
+    assert_eq!(azure.base_url.as_deref(), Some("https://r.openai.azure.com"));
+    assert_eq!(azure.bearer_token.as_deref(), Some("token"));
+    assert_eq!(azure.api_version.as_deref(), Some("2024-10-21"));
+    assert_eq!(azure.api_key, None);
     assert!(section("azure", &[("OPENAI_API_VERSION", "2024-10-21")]).is_none());
 }

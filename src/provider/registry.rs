@@ -85,7 +85,7 @@ pub fn candidates(config: &Config) -> Vec<Candidate> {
         config.providers.keys().map(String::as_str).filter(|name| vendor(name).is_none() && *name != Demo.name());
     let mut candidates = vec![Candidate { name: Demo.name().to_owned(), provider: demo }];
     candidates.extend(VENDORS.iter().map(|vendor| vendor.name).chain(others).map(|name| {
-        let provider = with_keys(name, vendor(name), config.providers.get(name));
+        let provider = with_keys(name, vendor(name), section_of(config, name).as_ref());
         Candidate { name: name.to_owned(), provider }
     }));
     candidates
@@ -94,7 +94,8 @@ pub fn candidates(config: &Config) -> Vec<Candidate> {
 /// Scheme, host and port of a provider's base URL, which has more to it that may be secret. `None`: it has none,
 /// because it is built in or not known.
 pub fn address(name: &str, config: &Config) -> Option<String> {
-    let section = config.providers.get(name);
+    let section = section_of(config, name);
+    let section = section.as_ref();
     let configured = section.and_then(|section| section.base_url.as_deref());
     let base_url = configured.or(vendor(name).map(|vendor| vendor.base_url))?;
     let filled = section.and_then(|section| fill(base_url, section).ok());
@@ -102,6 +103,15 @@ pub fn address(name: &str, config: &Config) -> Option<String> {
     let authority = rest.split(['/', '\\', '?', '#']).next()?;
     let host = authority.rsplit('@').next()?;
     Some(format!("{scheme}://{host}"))
+}
+
+/// A provider's section: its own, or that of the vendor that it is the same as, but for how it is asked.
+fn section_of(config: &Config, name: &str) -> Option<ProviderConfig> {
+    let own = config.providers.get(name).cloned();
+    own.or_else(|| {
+        let shared = config.providers.get(vendor(name)?.shares?)?.clone();
+        Some(ProviderConfig { wire_format: None, websocket: false, ..shared })
+    })
 }
 
 fn is_disabled(section: Option<&ProviderConfig>) -> bool {
@@ -120,7 +130,8 @@ pub(super) fn keyless(config: &Config) -> Vec<Keyless> {
     let sections = config.providers.keys().map(String::as_str).filter(|name| vendor(name).is_none());
     let names = VENDORS.iter().map(|vendor| vendor.name).chain(sections);
     let keyless = names.filter_map(|name| {
-        let section = config.providers.get(name);
+        let section = section_of(config, name);
+        let section = section.as_ref();
         let needs_place = match check_on(vendor(name), section) {
             Err(Off::NoKey(_)) => false,
             Err(Off::NotConfigured(_)) => true,
@@ -274,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_key_in_the_environment_is_enough() {
-        check("", &[("OPENAI_API_KEY", "k\n")], &["demo", "openai"], None);
+        check("", &[("OPENAI_API_KEY", "k\n")], &["demo", "openai", "openai-responses"], None);
         check("", &[("OPENAI_API_KEY", " ")], &["demo"], None);
         check("[providers.openai]", &[], &["demo"], Some(("openai", "set OPENAI_API_KEY")));
         check(
@@ -295,13 +306,35 @@ mod tests {
     fn a_section_may_name_another_variable() {
         let toml = "[providers.openai]\napi_key_env = 'TEAM_KEY'";
         check(toml, &[("OPENAI_API_KEY", "k")], &["demo"], Some(("openai", "set TEAM_KEY")));
-        check(toml, &[("TEAM_KEY", "k")], &["demo", "openai"], None);
+        check(toml, &[("TEAM_KEY", "k")], &["demo", "openai", "openai-responses"], None);
     }
 
     #[test]
     fn another_base_url_makes_the_key_optional() {
-        check("", &[("OPENAI_BASE_URL", "http://localhost:1/v1")], &["demo", "openai"], None);
-        check("[providers.openai]\nbase_url = 'http://localhost:1/v1'", &[], &["demo", "openai"], None);
+        let on = ["demo", "openai", "openai-responses"];
+        check("", &[("OPENAI_BASE_URL", "http://localhost:1/v1")], &on, None);
+        check("[providers.openai]\nbase_url = 'http://localhost:1/v1'", &[], &on, None);
+    }
+
+    #[test]
+    fn a_vendor_that_is_asked_in_two_ways_needs_one_section() {
+        let on = ["demo", "openai-responses"];
+        let toml = "[providers.openai]\nenabled = false\n[providers.openai-responses]";
+        check(toml, &[("OPENAI_API_KEY", "k")], &on, None);
+        let toml = "[providers.openai]\nwire_format = 'openai-responses'\nwebsocket = true";
+        check(toml, &[("OPENAI_API_KEY", "k")], &["demo", "openai", "openai-responses"], None);
+    }
+
+    #[test]
+    fn azure_needs_its_place_and_a_key_or_a_token() {
+        let (key, place) = (("AZURE_OPENAI_API_KEY", "k"), ("AZURE_OPENAI_ENDPOINT", "https://r.openai.azure.com"));
+        let no_place = "set AZURE_OPENAI_ENDPOINT, or give it a section in the file";
+        check("", &[], &["demo"], Some(("azure", no_place)));
+        check("", &[key], &["demo"], Some(("azure", no_place)));
+        check("", &[place], &["demo"], Some(("azure", "set AZURE_OPENAI_API_KEY")));
+        let on = ["demo", "azure", "azure-responses"];
+        check("", &[key, place], &on, None);
+        check("", &[("AZURE_OPENAI_AD_TOKEN", "t"), place], &on, None);
     }
 
     #[test]

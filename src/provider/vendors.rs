@@ -132,6 +132,8 @@ pub enum Credentials {
 pub struct Vendor {
     /// The provider's name: the first half of `provider/model`.
     pub name: &'static str,
+    /// The vendor whose section this one uses where it has none of its own: the same one, asked in another way.
+    pub shares: Option<&'static str>,
     /// The wire format that it speaks.
     pub wire_format: &'static str,
     /// Where it is, without a slash at the end. `{region}` and `{project}` are those of its section. Empty: only
@@ -184,6 +186,7 @@ const fn chat(
 ) -> Vendor {
     Vendor {
         name,
+        shares: None,
         wire_format: "openai-chat",
         base_url,
         base_url_env,
@@ -256,9 +259,9 @@ const AZURE: Vendor = Vendor {
 /// Every vendor, the best known first.
 pub const VENDORS: &[Vendor] = &[
     OPENAI,
-    Vendor { name: "openai-responses", wire_format: "openai-responses", ..OPENAI },
+    Vendor { name: "openai-responses", shares: Some("openai"), wire_format: "openai-responses", ..OPENAI },
     AZURE,
-    Vendor { name: "azure-responses", wire_format: "openai-responses", ..AZURE },
+    Vendor { name: "azure-responses", shares: Some("azure"), wire_format: "openai-responses", ..AZURE },
     Vendor {
         settings_env: &[("bearer_token", "AZURE_AI_TOKEN"), ("api_version", "AZURE_AI_API_VERSION")],
         quirks: Quirks { place: Place::Foundry, key_header: Some("api-key"), ..Quirks::DEFAULT },
@@ -266,6 +269,7 @@ pub const VENDORS: &[Vendor] = &[
     },
     Vendor {
         name: "anthropic",
+        shares: None,
         wire_format: "anthropic",
         // As the vendor's SDKs have it: `/v1` belongs to the path.
         base_url: "https://api.anthropic.com",
