@@ -18,8 +18,6 @@ use super::{
 /// How a vendor departs from its wire format. The default suits a server that nobody has heard of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quirks {
-    /// Where the API is below the base URL.
-    pub place: Place,
     /// What stands between the base URL and the path of OpenAI's APIs. What the base URL ends with and this
     /// begins with is not repeated.
     pub prefix: &'static str,
@@ -53,7 +51,6 @@ impl Default for Quirks {
 
 impl Quirks {
     const DEFAULT: Self = Self {
-        place: Place::Plain,
         prefix: "",
         key_header: None,
         max_tokens_field: "max_tokens",
@@ -69,25 +66,13 @@ impl Quirks {
 
     /// The same for the API version that a section asks for.
     pub(crate) fn at_version(self, version: Option<&str>) -> Self {
-        match self.place {
-            Place::AzureOpenAi if openai::is_old_azure(version) => {
+        match self.host {
+            Host::Azure if openai::is_old_azure(version) => {
                 Self { include_usage: false, max_tokens_field: "max_tokens", developer_role: false, ..self }
             }
             _ => self,
         }
     }
-}
-
-/// Where OpenAI's APIs are below a base URL.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Place {
-    /// Right there, or behind the vendor's prefix.
-    #[default]
-    Plain,
-    /// As Azure OpenAI has them.
-    AzureOpenAi,
-    /// As Azure AI Foundry has them for models of others.
-    Foundry,
 }
 
 /// Who serves a wire format: who made it, or a cloud that puts the model into the URL.
@@ -98,6 +83,10 @@ pub enum Host {
     Own,
     /// Google's Vertex AI.
     Vertex,
+    /// Azure OpenAI.
+    Azure,
+    /// Azure AI Foundry, which serves models of others than OpenAI.
+    Foundry,
 }
 
 /// Where the reasoning effort goes in a request of chat completions.
@@ -210,6 +199,7 @@ const fn vertex(
 ) -> Vendor {
     Vendor {
         name,
+        shares: None,
         wire_format,
         base_url: "https://{region}-aiplatform.googleapis.com/v1",
         base_url_env,
@@ -252,7 +242,7 @@ const AZURE: Vendor = Vendor {
         ("api_version", "OPENAI_API_VERSION"),
         ("api_version", "AZURE_OPENAI_API_VERSION"),
     ],
-    quirks: Quirks { place: Place::AzureOpenAi, key_header: Some("api-key"), ..OPENAI.quirks },
+    quirks: Quirks { host: Host::Azure, key_header: Some("api-key"), ..OPENAI.quirks },
     ..chat("azure", "", "AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY", &[])
 };
 
@@ -264,7 +254,7 @@ pub const VENDORS: &[Vendor] = &[
     Vendor { name: "azure-responses", shares: Some("azure"), wire_format: "openai-responses", ..AZURE },
     Vendor {
         settings_env: &[("bearer_token", "AZURE_AI_TOKEN"), ("api_version", "AZURE_AI_API_VERSION")],
-        quirks: Quirks { place: Place::Foundry, key_header: Some("api-key"), ..Quirks::DEFAULT },
+        quirks: Quirks { host: Host::Foundry, key_header: Some("api-key"), ..Quirks::DEFAULT },
         ..chat("azure-foundry", "", "AZURE_AI_API_BASE", "AZURE_AI_API_KEY", &[])
     },
     Vendor {
@@ -283,6 +273,7 @@ pub const VENDORS: &[Vendor] = &[
     },
     Vendor {
         name: "gemini",
+        shares: None,
         wire_format: "gemini",
         base_url: "https://generativelanguage.googleapis.com",
         base_url_env: "GOOGLE_GEMINI_BASE_URL",

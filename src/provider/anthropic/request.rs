@@ -24,7 +24,7 @@ pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpR
     };
     let thinking = thinking(request)?;
     match upstream.quirks.host {
-        Host::Own => set("model", Some(request.model.as_str().into())),
+        Host::Own | Host::Azure | Host::Foundry => set("model", Some(request.model.as_str().into())),
         Host::Vertex => set("anthropic_version", Some("vertex-2023-10-16".into())),
     }
     set("max_tokens", Some(max_tokens(request, &thinking).into()));
@@ -47,7 +47,7 @@ pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpR
     body.insert("stream".into(), true.into());
 
     let mut http = match upstream.quirks.host {
-        Host::Own => {
+        Host::Own | Host::Azure | Host::Foundry => {
             let mut http = HttpRequest::post(upstream, "/v1/messages", &Value::Object(body));
             http.set_header("anthropic-version", "2023-06-01");
             if let Some(key) = &upstream.key {
