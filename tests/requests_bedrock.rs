@@ -329,7 +329,7 @@ fn answer() -> Vec<u8> {
         ("messageStop", json!({"stopReason": "tool_use"})),
         ("metadata", json!({"usage": {"inputTokens": 1, "outputTokens": 2}})),
     ];
-    events.iter().flat_map(|(kind, payload)| event(kind, &payload.to_string())).collect()
+    events.iter().flat_map(|(kind, payload)| event(kind, payload.to_string().as_bytes())).collect()
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use tokenwire::{
     config::{Config, Loaded, Origin, RouteConfig, RouteUpstream, is_loopback},
-    provider::candidates,
+    provider::{candidates, vendors::vendor},
 };
 
 use super::{ConfigArgs, Failure, print};
@@ -83,13 +83,19 @@ fn route_line(route: &RouteConfig, on: &[String]) -> String {
 
 /// Where the key of a provider that is on comes from.
 pub(super) fn why_on(loaded: &Loaded, name: &str) -> String {
-    let Some(section) = loaded.config.providers.get(name) else { return "built in".to_owned() };
+    let Some(section) = loaded.config.providers.get(name) else {
+        let shares = vendor(name).and_then(|vendor| vendor.shares);
+        return shares.map_or_else(|| "built in".to_owned(), |other| why_on(loaded, other));
+    };
     let base_url = section.base_url.as_ref().map(|_| match loaded.provider_origin(name, "base_url") {
         // The URL itself is not shown: it may hold a password.
         Origin::Code => String::new(),
         origin => format!(", base URL from {origin}"),
     });
     let key = match (&section.api_key, section.api_keys.len()) {
+        _ if section.bearer_token.is_some() => {
+            format!("token from {}", loaded.provider_origin(name, "bearer_token"))
+        }
         (Some(_), _) => format!("key from {}", loaded.provider_origin(name, "api_key")),
         (None, 0) => "no key".to_owned(),
         (None, keys) => format!("{keys} keys from {}", loaded.provider_origin(name, "api_keys")),

@@ -73,6 +73,8 @@ const PROVIDER_KEYS: &[(&str, Kind)] = &[
     ("api_key_env", Kind::Text),
     ("api_key", Kind::Text),
     ("api_keys", Kind::List),
+    ("bearer_token", Kind::Text),
+    ("websocket", Kind::Bool),
     ("models", Kind::List),
     ("enabled", Kind::Bool),
 ];

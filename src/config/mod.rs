@@ -345,6 +345,8 @@ pub struct ProviderConfig {
     /// name, several keys with commas between them. [`Loader`] puts what it holds into `api_key` or
     /// `api_keys`; what is still here was not set, and the provider stays off.
     pub api_key_env: Option<String>,
+    /// A token that goes out as `Authorization: Bearer` in place of the key, for a vendor that takes both: Azure.
+    pub bearer_token: Option<String>,
     /// The region, for a vendor that has one in its base URL: `eu-central-1`.
     pub region: Option<String>,
     /// The project, for a vendor that has one in its base URL.
@@ -353,6 +355,9 @@ pub struct ProviderConfig {
     pub credentials_file: Option<String>,
     /// The version of the API, for a vendor that wants one in the URL: `2024-10-21`.
     pub api_version: Option<String>,
+    /// Ask over a WebSocket that is kept from turn to turn, where the wire format is `openai-responses`.
+    /// Default false.
+    pub websocket: bool,
     /// Headers added to every request.
     pub headers: BTreeMap<String, String>,
     /// Models to offer in a picker. Others may be asked for too.
@@ -378,7 +383,7 @@ impl std::fmt::Debug for ProviderConfig {
         f.debug_struct("ProviderConfig")
             .field("wire_format", &self.wire_format)
             .field("has_base_url", &self.base_url.is_some())
-            .field("has_key", &(self.has_key() || self.api_key_env.is_some()))
+            .field("has_key", &(self.has_key() || self.api_key_env.is_some() || self.bearer_token.is_some()))
             .field("models", &self.models)
             .field("enabled", &self.enabled)
             .finish_non_exhaustive()

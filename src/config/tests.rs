@@ -46,7 +46,7 @@ fn the_example_file_has_every_key_with_its_default() {
         let name = key.rsplit('.').next().unwrap();
         assert!(example.contains(&format!("\n#{name} = ")), "{key} is missing");
     }
-    assert_eq!((loaded.config.providers.len(), loaded.config.routes.len(), loaded.config.prices.len()), (2, 2, 2));
+    assert_eq!((loaded.config.providers.len(), loaded.config.routes.len(), loaded.config.prices.len()), (4, 2, 2));
 }
 
 #[test]

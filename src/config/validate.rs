@@ -256,10 +256,17 @@ fn check_provider(name: &str, provider: &ProviderConfig, problems: &mut Vec<Prob
         problems.push(Problem::new(path(), "expected either `api_key` or `api_keys`, not both"));
     }
     let keys = provider.api_keys.iter().enumerate().map(|(index, key)| (path().key("api_keys").index(index), key));
-    for (path, key) in provider.api_key.iter().map(|key| (path().key("api_key"), key)).chain(keys) {
+    let key = provider.api_key.iter().map(|key| (path().key("api_key"), key));
+    let token = provider.bearer_token.iter().map(|token| (path().key("bearer_token"), token));
+    for (path, key) in key.chain(keys).chain(token) {
         if !is_header_value(key) {
             problems.push(Problem::new(path, "is empty, or holds spaces at its ends or control characters"));
         }
+    }
+    let wire_format = provider.wire_format.as_deref().or(vendor(name).map(|vendor| vendor.wire_format));
+    if provider.websocket && wire_format != Some("openai-responses") {
+        let problem = Problem::new(path().key("websocket"), "works only with the wire format `openai-responses`");
+        problems.push(problem.with_fix("set `wire_format = \"openai-responses\"` too"));
     }
     for (header, value) in &provider.headers {
         let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);

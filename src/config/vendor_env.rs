@@ -22,9 +22,9 @@ pub(super) fn resolve(config: &mut Config, env: &Env, replaced: &mut std::collec
     // A key that is piped through a file tends to have a newline at its end.
     let read = |name: &str| env::get(env, name).map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned);
     let mut names: Vec<String> = config.providers.keys().cloned().collect();
-    names.extend(
-        VENDORS.iter().map(|vendor| vendor.name.to_owned()).filter(|name| !config.providers.contains_key(name)),
-    );
+    // Where a vendor shares the section of another, that one's is enough.
+    let own = VENDORS.iter().filter(|vendor| vendor.shares.is_none()).map(|vendor| vendor.name.to_owned());
+    names.extend(own.filter(|name| !config.providers.contains_key(name)));
     for name in names {
         let vendor = vendor(&name);
         let is_named = config.providers.contains_key(&name);
@@ -88,6 +88,7 @@ pub(super) fn resolve(config: &mut Config, env: &Env, replaced: &mut std::collec
                 "region" => &mut section.region,
                 "project" => &mut section.project,
                 "credentials_file" => &mut section.credentials_file,
+                "bearer_token" => &mut section.bearer_token,
                 _ => &mut section.api_version,
             };
             *place = Some(value);

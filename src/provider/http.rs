@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokenwire_protocol::Warning;
 
@@ -58,16 +59,11 @@ impl HttpRequest {
 
 /// `text` as one step of a path or one value of a query. Names of models come from clients.
 pub(crate) fn encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    // Dots alone would be steps up.
-    if encoded.bytes().all(|byte| byte == b'.') { encoded.replace('.', "%2E") } else { encoded }
+    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+    // Dots alone would be steps up, also when they are encoded, so these are encoded twice.
+    let is_step = !text.is_empty() && text.bytes().all(|byte| byte == b'.');
+    if is_step { text.replace('.', "%252E") } else { utf8_percent_encode(text, PLAIN).to_string() }
 }
 
 /// The base URL and the path, without repeating what the one ends and the other begins with.
@@ -89,7 +85,7 @@ mod tests {
     fn a_name_stays_one_step_of_the_path() {
         assert_eq!(encoded("gpt-4.1_mini~x"), "gpt-4.1_mini~x");
         assert_eq!(encoded("../a?b=é"), "..%2Fa%3Fb%3D%C3%A9");
-        assert_eq!(encoded(".."), "%2E%2E");
+        assert_eq!(encoded(".."), "%252E%252E");
     }
 
     #[test]

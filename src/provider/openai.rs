@@ -11,7 +11,7 @@
 use serde_json::Value;
 use tokenwire_protocol::ErrorInfo;
 
-use super::{HttpRequest, Upstream, http::encoded, model_list, vendors::Place};
+use super::{HttpRequest, Upstream, http::encoded, model_list, vendors::Host};
 
 /// The version of the Foundry API that is asked for where the configuration names none.
 const FOUNDRY_VERSION: &str = "2024-05-01-preview";
@@ -34,12 +34,10 @@ pub(crate) fn post(upstream: &Upstream, path: &str, model: &str, body: &Value) -
 /// The request that lists the models. `None`: a deployment has a name of its own, and only Azure's management
 /// API knows it.
 pub(crate) fn models_request(upstream: &Upstream) -> Option<HttpRequest> {
-    if upstream.quirks.place != Place::Plain {
+    if upstream.quirks.host != Host::Own {
         return None;
     }
-    let mut http = HttpRequest::post(upstream, &format!("{}/models", upstream.quirks.prefix), &Value::Null);
-    http.body = Vec::new();
-    http.set_header("accept", "application/json");
+    let mut http = HttpRequest::get(upstream, &format!("{}/models", upstream.quirks.prefix));
     set_key(&mut http, upstream);
     http.set_configured_headers(upstream);
     Some(http)
@@ -53,15 +51,15 @@ pub(crate) fn models(body: &[u8]) -> Result<Vec<String>, ErrorInfo> {
 /// The path below the base URL, and the API version that is asked for.
 fn place<'u>(upstream: &'u Upstream, path: &str, model: &str) -> (String, Option<&'u str>) {
     let version = upstream.api_version.as_deref();
-    match (upstream.quirks.place, version) {
-        (Place::Plain, _) => (format!("{}{path}", upstream.quirks.prefix), None),
-        (Place::Foundry, version) => (format!("/models{path}"), Some(version.unwrap_or(FOUNDRY_VERSION))),
-        (Place::AzureOpenAi, Some(version)) if is_date(version) => match path {
+    match (upstream.quirks.host, version) {
+        (Host::Own | Host::Vertex, _) => (format!("{}{path}", upstream.quirks.prefix), None),
+        (Host::Foundry, version) => (format!("/models{path}"), Some(version.unwrap_or(FOUNDRY_VERSION))),
+        (Host::Azure, Some(version)) if is_date(version) => match path {
             "/chat/completions" => (format!("/openai/deployments/{}{path}", encoded(model)), Some(version)),
             _ => (format!("/openai{path}"), Some(version)),
         },
         // Here a version is a word, such as `preview`.
-        (Place::AzureOpenAi, version) => (format!("/openai/v1{path}"), version),
+        (Host::Azure, version) => (format!("/openai/v1{path}"), version),
     }
 }
 

@@ -86,7 +86,7 @@ pub fn candidates(config: &Config) -> Vec<Candidate> {
         config.providers.keys().map(String::as_str).filter(|name| vendor(name).is_none() && *name != Demo.name());
     let mut candidates = vec![Candidate { name: Demo.name().to_owned(), provider: demo }];
     candidates.extend(VENDORS.iter().map(|vendor| vendor.name).chain(others).map(|name| {
-        let provider = with_keys(name, vendor(name), config.providers.get(name));
+        let provider = with_keys(name, vendor(name), section_of(config, name).as_ref());
         Candidate { name: name.to_owned(), provider }
     }));
     candidates
@@ -95,7 +95,8 @@ pub fn candidates(config: &Config) -> Vec<Candidate> {
 /// Scheme, host and port of a provider's base URL, which has more to it that may be secret. `None`: it has none,
 /// because it is built in or not known.
 pub fn address(name: &str, config: &Config) -> Option<String> {
-    let section = config.providers.get(name);
+    let section = section_of(config, name);
+    let section = section.as_ref();
     let configured = section.and_then(|section| section.base_url.as_deref());
     let base_url = configured.or(vendor(name).map(|vendor| vendor.base_url))?;
     let filled = section.and_then(|section| fill(base_url, vendor(name), section).ok());
@@ -103,6 +104,15 @@ pub fn address(name: &str, config: &Config) -> Option<String> {
     let authority = rest.split(['/', '\\', '?', '#']).next()?;
     let host = authority.rsplit('@').next()?;
     Some(format!("{scheme}://{host}"))
+}
+
+/// A provider's section: its own, or that of the vendor that it is the same as, but for how it is asked.
+fn section_of(config: &Config, name: &str) -> Option<ProviderConfig> {
+    let own = config.providers.get(name).cloned();
+    own.or_else(|| {
+        let shared = config.providers.get(vendor(name)?.shares?)?.clone();
+        Some(ProviderConfig { wire_format: None, websocket: false, ..shared })
+    })
 }
 
 fn is_disabled(section: Option<&ProviderConfig>) -> bool {
@@ -121,7 +131,8 @@ pub(super) fn keyless(config: &Config) -> Vec<Keyless> {
     let sections = config.providers.keys().map(String::as_str).filter(|name| vendor(name).is_none());
     let names = VENDORS.iter().map(|vendor| vendor.name).chain(sections);
     let keyless = names.filter_map(|name| {
-        let section = config.providers.get(name);
+        let section = section_of(config, name);
+        let section = section.as_ref();
         let needs_place = match check_on(vendor(name), section) {
             Err(Off::NoKey(_)) => false,
             Err(Off::NotConfigured(_)) => true,
@@ -162,7 +173,9 @@ fn check_on(vendor: Option<&Vendor>, section: Option<&ProviderConfig>) -> Result
             Some(vendor) if vendor.credentials == Credentials::Aws => {
                 Err(Off::NoKey(format!("AWS_REGION and {} or {}", vendor.key_env, aws::SWITCH)))
             }
-            Some(vendor) if vendor.needs_key => Err(Off::NoKey(vendor.key_env.to_owned())),
+            Some(vendor) if vendor.needs_key && !vendor.base_url.is_empty() => {
+                Err(Off::NoKey(vendor.key_env.to_owned()))
+            }
             Some(vendor) if vendor.credentials == Credentials::Google => {
                 Err(Off::NotConfigured("GOOGLE_CLOUD_PROJECT and GOOGLE_APPLICATION_CREDENTIALS"))
             }
@@ -170,8 +183,17 @@ fn check_on(vendor: Option<&Vendor>, section: Option<&ProviderConfig>) -> Result
             None => Ok(()),
         };
     };
-    if !section.has_key() {
-        let needs_key = vendor.is_some_and(|vendor| vendor.needs_key) && section.base_url.is_none();
+    if let Some(vendor) = vendor
+        && vendor.base_url.is_empty()
+        && section.base_url.is_none()
+    {
+        return Err(Off::NotConfigured(vendor.base_url_env));
+    }
+    if !section.has_key() && section.bearer_token.is_none() {
+        // A place that is not the vendor's may do without.
+        let needs_key =
+            |vendor: &Vendor| vendor.needs_key && (section.base_url.is_none() || vendor.base_url.is_empty());
+        let needs_key = vendor.is_some_and(needs_key);
         match (&section.api_key_env, vendor) {
             (Some(variable), _) => return Err(Off::NoKey(variable.clone())),
             (None, Some(vendor)) if needs_key => return Err(Off::NoKey(vendor.key_env.to_owned())),
@@ -186,6 +208,10 @@ fn build(name: &str, vendor: Option<&Vendor>, section: Option<&ProviderConfig>) 
     let adapter = wire_format(vendor, &section).ok_or(Off::Incomplete("wire_format"))?;
     let base_url = section.base_url.as_deref().or(vendor.map(|vendor| vendor.base_url));
     let base_url = base_url.ok_or(Off::Incomplete("base_url"))?;
+    let mut quirks = vendor.map(|vendor| vendor.quirks).unwrap_or_default().at_version(section.api_version.as_deref());
+    if section.bearer_token.is_some() {
+        quirks.key_header = None;
+    }
     let upstream = Upstream {
         name: name.to_owned(),
         base_url: match vendor.map(|vendor| vendor.credentials) {
@@ -194,11 +220,11 @@ fn build(name: &str, vendor: Option<&Vendor>, section: Option<&ProviderConfig>) 
         }
         .trim_end_matches('/')
         .to_owned(),
-        key: section.api_key.as_deref().map(Secret::new),
+        key: section.bearer_token.as_deref().or(section.api_key.as_deref()).map(Secret::new),
         authorizer: credentials::authorizer(vendors::credentials(vendor, section.wire_format.as_deref()), &section)?,
         api_version: section.api_version.clone(),
         headers: section.headers.into_iter().collect(),
-        quirks: vendor.map(|vendor| vendor.quirks).unwrap_or_default(),
+        quirks,
     };
     let models = match (section.models.is_empty(), vendor) {
         (true, Some(vendor)) => vendor.models.iter().map(|model| (*model).to_owned()).collect(),
@@ -265,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_key_in_the_environment_is_enough() {
-        check("", &[("OPENAI_API_KEY", "k\n")], &["demo", "openai"], None);
+        check("", &[("OPENAI_API_KEY", "k\n")], &["demo", "openai", "openai-responses"], None);
         check("", &[("OPENAI_API_KEY", " ")], &["demo"], None);
         check("[providers.openai]", &[], &["demo"], Some(("openai", "set OPENAI_API_KEY")));
         check(
@@ -286,13 +312,35 @@ mod tests {
     fn a_section_may_name_another_variable() {
         let toml = "[providers.openai]\napi_key_env = 'TEAM_KEY'";
         check(toml, &[("OPENAI_API_KEY", "k")], &["demo"], Some(("openai", "set TEAM_KEY")));
-        check(toml, &[("TEAM_KEY", "k")], &["demo", "openai"], None);
+        check(toml, &[("TEAM_KEY", "k")], &["demo", "openai", "openai-responses"], None);
     }
 
     #[test]
     fn another_base_url_makes_the_key_optional() {
-        check("", &[("OPENAI_BASE_URL", "http://localhost:1/v1")], &["demo", "openai"], None);
-        check("[providers.openai]\nbase_url = 'http://localhost:1/v1'", &[], &["demo", "openai"], None);
+        let on = ["demo", "openai", "openai-responses"];
+        check("", &[("OPENAI_BASE_URL", "http://localhost:1/v1")], &on, None);
+        check("[providers.openai]\nbase_url = 'http://localhost:1/v1'", &[], &on, None);
+    }
+
+    #[test]
+    fn a_vendor_that_is_asked_in_two_ways_needs_one_section() {
+        let on = ["demo", "openai-responses"];
+        let toml = "[providers.openai]\nenabled = false\n[providers.openai-responses]";
+        check(toml, &[("OPENAI_API_KEY", "k")], &on, None);
+        let toml = "[providers.openai]\nwire_format = 'openai-responses'\nwebsocket = true";
+        check(toml, &[("OPENAI_API_KEY", "k")], &["demo", "openai", "openai-responses"], None);
+    }
+
+    #[test]
+    fn azure_needs_its_place_and_a_key_or_a_token() {
+        let (key, place) = (("AZURE_OPENAI_API_KEY", "k"), ("AZURE_OPENAI_ENDPOINT", "https://r.openai.azure.com"));
+        let no_place = "set AZURE_OPENAI_ENDPOINT, or give it a section in the file";
+        check("", &[], &["demo"], Some(("azure", no_place)));
+        check("", &[key], &["demo"], Some(("azure", no_place)));
+        check("", &[place], &["demo"], Some(("azure", "set AZURE_OPENAI_API_KEY")));
+        let on = ["demo", "azure", "azure-responses"];
+        check("", &[key, place], &on, None);
+        check("", &[("AZURE_OPENAI_AD_TOKEN", "t"), place], &on, None);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! before and after the text are the same as in a message that was parsed, and what is between them
 //! is the inside of a JSON string, then parsing would give the same but for the text. Comparing
 //! takes a tenth of the time of parsing. OpenAI, Mistral and Bedrock pad each message with a random text,
-//! which may differ, too. Messages that differ elsewhere are parsed every time.
+//! and OpenAI numbers those of Responses: these may differ, too. Messages that differ elsewhere are parsed every time.
 
 use std::borrow::Cow;
 
@@ -21,16 +21,28 @@ pub(crate) enum Kind {
 /// The fields that only hide how long a message's text is: OpenAI's, and that of Mistral and Bedrock.
 const PADDINGS: [&str; 2] = [r#""obfuscation":""#, r#""p":""#];
 
-/// The last message that was parsed and held one text and nothing else, cut at the text and at the padding.
+/// The field that counts the messages of Responses.
+const NUMBER: &str = r#""sequence_number":"#;
+
+/// The last message that was parsed and held one text and nothing else, without what may differ.
 #[derive(Debug, Default)]
 pub(crate) struct Template {
-    /// Ends in the opening quote of the text. Empty until one is learned.
-    before: String,
-    /// Begins with the closing quote of the text; where there is padding, ends in its opening one.
-    after: String,
-    /// Begins with the closing quote of the padding; empty where there is none.
-    end: String,
+    /// What the message begins with. Empty until one is learned.
+    start: String,
+    /// What may differ, and what follows it. A string's quotes belong to what is around it.
+    rest: [(Hole, String); 3],
+    /// How many of these there are. The others are kept for their memory.
+    holes: usize,
     kind: Kind,
+}
+
+/// What may differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Hole {
+    #[default]
+    Text,
+    Padding,
+    Number,
 }
 
 impl Template {
@@ -48,44 +60,86 @@ impl Template {
             return Some((Cow::Borrowed(text), self.kind));
         }
         // With the quotes around it.
-        let start = self.before.len();
+        let start = offset(data, text);
         let text = serde_json::from_str::<String>(&data[start - 1..start + text.len() + 1]).ok()?;
         Some((Cow::Owned(text), self.kind))
     }
 
     /// The inside of the string that is the text of a message like the learned one.
     fn text<'a>(&self, data: &'a str) -> Option<&'a str> {
-        let text = data.strip_prefix(&self.before).filter(|_| !self.before.is_empty())?;
-        let (text, rest) = text.split_at(inside_bytes(text)?);
-        let rest = rest.strip_prefix(&self.after)?;
-        if self.end.is_empty() {
-            return rest.is_empty().then_some(text);
+        let mut data = data.strip_prefix(&self.start).filter(|_| !self.start.is_empty())?;
+        let mut text = None;
+        for (hole, literal) in &self.rest[..self.holes] {
+            let (inside, after) = data.split_at(hole.bytes(data)?);
+            match hole {
+                Hole::Text => text = Some(inside),
+                Hole::Padding if !inside.bytes().all(is_plain) => return None,
+                Hole::Padding | Hole::Number => {}
+            }
+            data = after.strip_prefix(literal)?;
         }
-        let padding = rest.strip_suffix(&self.end)?;
-        padding.bytes().all(is_plain).then_some(text)
+        text.filter(|_| data.is_empty())
     }
 
     /// Learns from a parsed message that held `text` and nothing else that matters. Does nothing, and
     /// says so with `false`, for text that is not a part of `data`, because it held escapes.
     pub(crate) fn learn(&mut self, data: &str, text: &str, kind: Kind) -> bool {
-        let at = (text.as_ptr() as usize).wrapping_sub(data.as_ptr() as usize);
+        let at = offset(data, text);
         let (Some(before), Some(after)) = (data.get(..at), data.get(at.wrapping_add(text.len())..)) else {
             return false;
         };
-        let is_part = before.ends_with('"') && after.starts_with('"');
-        if is_part {
-            let padding = PADDINGS.iter().find_map(|padding| Some(after.find(padding)? + padding.len()));
-            let padding = padding.unwrap_or(after.len());
-            let (after, padded) = after.split_at(padding);
-            let end = inside_bytes(padded).map_or("", |bytes| &padded[bytes..]);
-            for (own, new) in [(&mut self.before, before), (&mut self.after, after), (&mut self.end, end)] {
-                own.clear();
-                own.push_str(new);
-            }
-            self.kind = kind;
+        if !before.ends_with('"') || !after.starts_with('"') {
+            return false;
         }
-        is_part
+        let after_at = at + text.len();
+        let padding = PADDINGS.iter().find_map(|padding| Some(after_at + after.find(padding)? + padding.len()));
+        let padding = padding.map(|at| (at, Hole::Padding));
+        let number = before.find(NUMBER).or_else(|| Some(after_at + after.find(NUMBER)?));
+        let number = number.map(|at| (at + NUMBER.len(), Hole::Number));
+        let mut holes = [Some((at, Hole::Text)), padding, number];
+        holes.sort_by_key(|hole| hole.map(|(at, _)| at));
+
+        self.kind = kind;
+        self.holes = 0;
+        let mut end = 0;
+        for (at, hole) in holes.into_iter().flatten() {
+            let Some(bytes) = hole.bytes(&data[at..]) else { continue };
+            self.literal(&data[end..at]);
+            self.rest[self.holes].0 = hole;
+            self.holes += 1;
+            end = at + bytes;
+        }
+        self.literal(&data[end..]);
+        true
     }
+
+    /// Sets what follows the last hole, or what the message begins with.
+    fn literal(&mut self, literal: &str) {
+        let place = match self.holes.checked_sub(1) {
+            Some(last) => &mut self.rest[last].1,
+            None => &mut self.start,
+        };
+        place.clear();
+        place.push_str(literal);
+    }
+}
+
+impl Hole {
+    /// How many bytes of `data` it takes from its start; `None` if it cannot begin there.
+    fn bytes(self, data: &str) -> Option<usize> {
+        match self {
+            Self::Text | Self::Padding => inside_bytes(data),
+            Self::Number => {
+                let digits = data.bytes().take_while(u8::is_ascii_digit).count();
+                (digits == 1 || (digits > 1 && !data.starts_with('0'))).then_some(digits)
+            }
+        }
+    }
+}
+
+/// Where `part` begins in `data`; past its end if it is no part of it.
+fn offset(data: &str, part: &str) -> usize {
+    (part.as_ptr() as usize).wrapping_sub(data.as_ptr() as usize)
 }
 
 /// How many bytes of `text` belong to the string whose opening quote came before; `None` if it does not end.
@@ -177,6 +231,36 @@ mod tests {
             r#"{"t":"two","b":null}"#,
         ] {
             assert_eq!(emit(learned, other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_messages_may_differ_too() {
+        let text = Some(vec![r#"Text("two")"#.to_owned()]);
+        for (learned, like, others) in [
+            (
+                r#"{"sequence_number":9,"t":"one","obfuscation":"Kq3"}"#,
+                r#"{"sequence_number":10,"t":"two","obfuscation":"x"}"#,
+                [
+                    r#"{"sequence_number":,"t":"two","obfuscation":"x"}"#,
+                    r#"{"sequence_number":01,"t":"two","obfuscation":"x"}"#,
+                    r#"{"sequence_number":-1,"t":"two","obfuscation":"x"}"#,
+                ],
+            ),
+            (
+                r#"{"t":"one","logprobs":[],"sequence_number":0}"#,
+                r#"{"t":"two","logprobs":[],"sequence_number":12}"#,
+                [
+                    r#"{"t":"two","logprobs":[1],"sequence_number":12}"#,
+                    r#"{"t":"two","logprobs":[],"sequence_number":1.5}"#,
+                    r#"{"t":"two","logprobs":[],"sequence_number":"1"}"#,
+                ],
+            ),
+        ] {
+            assert_eq!(emit(learned, like), text, "{like}");
+            for other in others {
+                assert_eq!(emit(learned, other), None, "{other}");
+            }
         }
     }
 

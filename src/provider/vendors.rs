@@ -10,6 +10,7 @@ use super::{
     cohere::Cohere,
     gemini::Gemini,
     ollama::Ollama,
+    openai,
     openai_chat::OpenAiChat,
     openai_responses::OpenAiResponses,
 };
@@ -17,8 +18,6 @@ use super::{
 /// How a vendor departs from its wire format. The default suits a server that nobody has heard of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quirks {
-    /// Where the API is below the base URL.
-    pub place: Place,
     /// What stands between the base URL and the path of OpenAI's APIs. What the base URL ends with and this
     /// begins with is not repeated.
     pub prefix: &'static str,
@@ -52,7 +51,6 @@ impl Default for Quirks {
 
 impl Quirks {
     const DEFAULT: Self = Self {
-        place: Place::Plain,
         prefix: "",
         key_header: None,
         max_tokens_field: "max_tokens",
@@ -65,18 +63,16 @@ impl Quirks {
         name_in_tool_result: false,
         host: Host::Own,
     };
-}
 
-/// Where OpenAI's APIs are below a base URL.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Place {
-    /// Right there, or behind the vendor's prefix.
-    #[default]
-    Plain,
-    /// As Azure OpenAI has them.
-    AzureOpenAi,
-    /// As Azure AI Foundry has them for models of others.
-    Foundry,
+    /// The same for the API version that a section asks for.
+    pub(crate) fn at_version(self, version: Option<&str>) -> Self {
+        match self.host {
+            Host::Azure if openai::is_old_azure(version) => {
+                Self { include_usage: false, max_tokens_field: "max_tokens", developer_role: false, ..self }
+            }
+            _ => self,
+        }
+    }
 }
 
 /// Who serves a wire format: who made it, or a cloud that puts the model into the URL.
@@ -87,6 +83,10 @@ pub enum Host {
     Own,
     /// Google's Vertex AI.
     Vertex,
+    /// Azure OpenAI.
+    Azure,
+    /// Azure AI Foundry, which serves models of others than OpenAI.
+    Foundry,
 }
 
 /// Where the reasoning effort goes in a request of chat completions.
@@ -123,9 +123,12 @@ pub enum Credentials {
 pub struct Vendor {
     /// The provider's name: the first half of `provider/model`.
     pub name: &'static str,
+    /// The vendor whose section this one uses where it has none of its own: the same one, asked in another way.
+    pub shares: Option<&'static str>,
     /// The wire format that it speaks.
     pub wire_format: &'static str,
-    /// Where it is, without a slash at the end. `{region}` and `{project}` are those of its section.
+    /// Where it is, without a slash at the end. `{region}` and `{project}` are those of its section. Empty: only
+    /// its section knows.
     pub base_url: &'static str,
     /// The environment variable that points it elsewhere, as the vendor's own SDK names it.
     pub base_url_env: &'static str,
@@ -180,6 +183,7 @@ const fn chat(
 ) -> Vendor {
     Vendor {
         name,
+        shares: None,
         wire_format: "openai-chat",
         base_url,
         base_url_env,
@@ -203,6 +207,7 @@ const fn vertex(
 ) -> Vendor {
     Vendor {
         name,
+        shares: None,
         wire_format,
         base_url: "https://{region}-aiplatform.googleapis.com/v1",
         base_url_env,
@@ -224,6 +229,7 @@ const fn bedrock(
 ) -> Vendor {
     Vendor {
         name,
+        shares: None,
         wire_format,
         base_url: "https://bedrock-runtime.{region}.amazonaws.com",
         base_url_env,
@@ -251,20 +257,43 @@ const fn local(
     Vendor { needs_key: false, quirks, ..chat(name, base_url, base_url_env, key_env, &[]) }
 }
 
+/// OpenAI, in chat completions.
+const OPENAI: Vendor = Vendor {
+    quirks: Quirks { max_tokens_field: "max_completion_tokens", developer_role: true, ..Quirks::DEFAULT },
+    ..chat(
+        "openai",
+        "https://api.openai.com/v1",
+        "OPENAI_BASE_URL",
+        "OPENAI_API_KEY",
+        &["gpt-5", "gpt-5-mini", "gpt-4.1", "gpt-4o-mini"],
+    )
+};
+
+/// Azure OpenAI, in chat completions. Everybody has an address of their own there, and names for the models.
+const AZURE: Vendor = Vendor {
+    settings_env: &[
+        ("bearer_token", "AZURE_OPENAI_AD_TOKEN"),
+        ("api_version", "OPENAI_API_VERSION"),
+        ("api_version", "AZURE_OPENAI_API_VERSION"),
+    ],
+    quirks: Quirks { host: Host::Azure, key_header: Some("api-key"), ..OPENAI.quirks },
+    ..chat("azure", "", "AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY", &[])
+};
+
 /// Every vendor, the best known first.
 pub const VENDORS: &[Vendor] = &[
+    OPENAI,
+    Vendor { name: "openai-responses", shares: Some("openai"), wire_format: "openai-responses", ..OPENAI },
+    AZURE,
+    Vendor { name: "azure-responses", shares: Some("azure"), wire_format: "openai-responses", ..AZURE },
     Vendor {
-        quirks: Quirks { max_tokens_field: "max_completion_tokens", developer_role: true, ..Quirks::DEFAULT },
-        ..chat(
-            "openai",
-            "https://api.openai.com/v1",
-            "OPENAI_BASE_URL",
-            "OPENAI_API_KEY",
-            &["gpt-5", "gpt-5-mini", "gpt-4.1", "gpt-4o-mini"],
-        )
+        settings_env: &[("bearer_token", "AZURE_AI_TOKEN"), ("api_version", "AZURE_AI_API_VERSION")],
+        quirks: Quirks { host: Host::Foundry, key_header: Some("api-key"), ..Quirks::DEFAULT },
+        ..chat("azure-foundry", "", "AZURE_AI_API_BASE", "AZURE_AI_API_KEY", &[])
     },
     Vendor {
         name: "anthropic",
+        shares: None,
         wire_format: "anthropic",
         // As the vendor's SDKs have it: `/v1` belongs to the path.
         base_url: "https://api.anthropic.com",
@@ -278,6 +307,7 @@ pub const VENDORS: &[Vendor] = &[
     },
     Vendor {
         name: "gemini",
+        shares: None,
         wire_format: "gemini",
         base_url: "https://generativelanguage.googleapis.com",
         base_url_env: "GOOGLE_GEMINI_BASE_URL",
@@ -518,12 +548,13 @@ mod tests {
             assert!(VENDORS[..position].iter().all(|other| other.name != name), "{name} twice");
             assert_eq!(vendor(name).unwrap().base_url, row.base_url);
             assert_eq!(adapter(row.wire_format).unwrap().name(), row.wire_format);
-            assert!(row.base_url.starts_with("https://") || !row.needs_key, "{name}: a key in plain text");
-            assert!(
-                !row.base_url.ends_with('/') && (row.quirks.prefix.is_empty() || row.quirks.prefix.starts_with("/")),
-                "{name}"
-            );
-            assert!(row.base_url_env.ends_with("_BASE_URL") && !row.key_env.is_empty(), "{name}");
+            let is_safe = row.base_url.is_empty() || row.base_url.starts_with("https://");
+            assert!(is_safe || !row.needs_key, "{name}: a key in plain text");
+            let prefix = row.quirks.prefix;
+            assert!(!row.base_url.ends_with('/') && (prefix.is_empty() || prefix.starts_with('/')), "{name}");
+            let is_place = |end: &&str| row.base_url_env.ends_with(*end);
+            assert!(["_BASE_URL", "_ENDPOINT", "_API_BASE"].iter().any(is_place), "{name}");
+            assert!(!row.key_env.is_empty(), "{name}");
         }
         assert!(vendor("nobody").is_none());
         assert!(adapter("nothing").is_none());

@@ -27,7 +27,7 @@ const FILES_BETA: &str = "files-api-2025-04-14";
 
 pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpRequest, ErrorInfo> {
     let mut http = match upstream.quirks.host {
-        Host::Own => HttpRequest::post(upstream, "/v1/messages", &Value::Null),
+        Host::Own | Host::Azure | Host::Foundry => HttpRequest::post(upstream, "/v1/messages", &Value::Null),
         Host::Vertex => {
             let path = google::model_path(&request.model, &["publishers/anthropic/models"])?;
             HttpRequest::post(upstream, &format!("/{path}:streamRawPredict"), &Value::Null)
@@ -45,7 +45,7 @@ pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpR
 
 /// The request that lists the models. `None`: Vertex has no such list.
 pub(super) fn models(upstream: &Upstream) -> Option<HttpRequest> {
-    if upstream.quirks.host != Host::Own {
+    if upstream.quirks.host == Host::Vertex {
         return None;
     }
     let mut http = HttpRequest::get(upstream, "/v1/models?limit=1000");
@@ -55,7 +55,7 @@ pub(super) fn models(upstream: &Upstream) -> Option<HttpRequest> {
 
 fn authorize(http: &mut HttpRequest, upstream: &Upstream) {
     match upstream.quirks.host {
-        Host::Own => {
+        Host::Own | Host::Azure | Host::Foundry => {
             http.set_header("anthropic-version", "2023-06-01");
             if let Some(key) = &upstream.key {
                 http.set_header("x-api-key", key.expose());
@@ -97,7 +97,7 @@ fn body(request: &ModelRequest, upstream: &Upstream, http: &mut HttpRequest) -> 
         add_betas(http, [FILES_BETA]);
     }
     match upstream.quirks.host {
-        Host::Own => set("model", Some(request.model.as_str().into())),
+        Host::Own | Host::Azure | Host::Foundry => set("model", Some(request.model.as_str().into())),
         Host::Vertex => set("anthropic_version", Some("vertex-2023-10-16".into())),
     }
     set("max_tokens", Some(max_tokens(request, thinking).into()));

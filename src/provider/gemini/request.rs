@@ -41,7 +41,9 @@ pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpR
     options::merge(&mut body, &request.options);
 
     let path = match upstream.quirks.host {
-        Host::Own => format!("/v1beta/{}", google::model_path(&request.model, &["models", "tunedModels"])?),
+        Host::Own | Host::Azure | Host::Foundry => {
+            format!("/v1beta/{}", google::model_path(&request.model, &["models", "tunedModels"])?)
+        }
         Host::Vertex => format!("/{}", google::model_path(&request.model, &["publishers/google/models", "endpoints"])?),
     };
     let mut http = HttpRequest::post(upstream, &format!("{path}:streamGenerateContent?alt=sse"), &Value::Object(body));

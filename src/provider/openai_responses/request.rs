@@ -88,10 +88,16 @@ fn warn(http: &mut HttpRequest, request: &ModelRequest) {
     }
 }
 
-/// How many messages at the start are instructions in plain text.
+/// How many messages at the start are instructions in plain text; 0 where nothing else follows.
 fn leading_instructions(messages: &[Message]) -> usize {
-    let is_instruction = |message: &&Message| matches!(message.role, Role::System | Role::Developer);
-    messages.iter().take_while(is_instruction).count()
+    let is_text = |message: &Message| match &message.content {
+        Some(Content::Parts(parts)) => parts.iter().all(|part| part.as_text().is_some()),
+        _ => true,
+    };
+    let is_instruction =
+        |message: &&Message| matches!(message.role, Role::System | Role::Developer) && is_text(message);
+    let count = messages.iter().take_while(is_instruction).count();
+    if count == messages.len() { 0 } else { count }
 }
 
 fn joined(messages: &[Message]) -> String {
