@@ -21,9 +21,10 @@
 //!
 //! 1. [`protocol`]: the vocabulary, a crate of its own;
 //! 2. [`provider`]: how a model is asked, and what it answers;
-//! 3. [`generation`]: one answer being made: its task, its log, the hub that knows them all;
-//! 4. [`session`]: the actor that serves one connection;
-//! 5. [`server`]: the listener, HTTP routes, the way out.
+//! 3. `route`: what stands behind a model's name, and whom to ask after a failure;
+//! 4. [`generation`]: one answer being made: its task, its log, the hub that knows them all;
+//! 5. [`session`]: the actor that serves one connection;
+//! 6. [`server`]: the listener, HTTP routes, the way out.
 //!
 //! Beside them, [`auth`] says who a client is, [`config`] what can be configured, and [`client`]
 //! is the other side of the socket.

@@ -270,7 +270,7 @@ impl Default for RetentionConfig {
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetryConfig {
-    /// Attempts in all. Default 3; 1 means no retry.
+    /// Attempts in all, with each upstream that is asked. Default 3; 1 means no retry.
     pub attempts: u32,
     /// The wait before the second attempt; it doubles with each one, with jitter. Default 500 ms.
     pub base_ms: u64,

@@ -251,8 +251,12 @@ impl Hub {
         }
     }
 
-    /// The provider of `provider/model` where the client wants it asked. A route leads to several, so that none is meant.
+    /// The provider of `provider/model` where the client wants it asked, whether or not there is a route of that name.
     fn resolve_elsewhere(&self, model: &str, asked: &StartUpstream) -> Result<Option<Arc<Route>>, ErrorInfo> {
+        if !model.contains('/') && self.routes.get(model).is_some() {
+            let message = "a route is asked where it is configured; with `upstream`, `model` is provider/model";
+            return Err(ErrorInfo::new(ErrorCode::NotSupported, message).with_field("upstream"));
+        }
         let Some((name, model)) = model.split_once('/').filter(|(_, model)| !model.is_empty()) else { return Ok(None) };
         let configured = self.providers.iter().find(|provider| provider.name() == name);
         let provider = self.elsewhere.provider(name, configured, asked)?;
