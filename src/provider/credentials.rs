@@ -35,7 +35,7 @@ pub(super) fn authorizer(
     match credentials {
         Credentials::Key => Ok(None),
         // A key is a token that somebody else fetched, or an API key.
-        Credentials::Google if section.api_key.is_some() => Ok(None),
+        Credentials::Google if section.has_key() => Ok(None),
         Credentials::Google => Ok(Some(Arc::new(GoogleCredentials::new(section.credentials_file.clone())))),
         // Bedrock's own keys stand in a header.
         Credentials::Aws if section.api_key.is_some() => Ok(None),

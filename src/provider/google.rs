@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+// Of the crates that do this it is the smallest, takes the same TLS and cryptography as the HTTP client, logs no tokens,
+// and keeps to the oldest compiler that this one does.
 use gcp_auth::{CustomServiceAccount, TokenProvider};
 use tokenwire_protocol::{ErrorCode, ErrorInfo};
 use tokio::{sync::Mutex, time::timeout};
@@ -19,7 +21,7 @@ const GLOBAL: &str = "global";
 ///
 /// # Errors
 ///
-/// [`Off::Incomplete`] when there is no project, or it or the region cannot stand in a URL.
+/// [`Off::NoKey`] when there is no project, [`Off::Incomplete`] when it or the region cannot stand in a URL.
 pub(super) fn base_url(base_url: &str, section: &ProviderConfig) -> Result<String, Off> {
     let is_name = |name: &str| {
         let is_name_char = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
@@ -36,9 +38,13 @@ pub(super) fn base_url(base_url: &str, section: &ProviderConfig) -> Result<Strin
         _ => base_url.to_owned(),
     };
     filled = filled.replace("{region}", region);
-    let project = section.project.as_deref().filter(|project| is_name(project));
+    let project = section.project.as_deref();
+    if project.is_some_and(|project| !is_name(project)) {
+        return Err(Off::Incomplete("project"));
+    }
+    let no_project = || Off::NoKey("GOOGLE_CLOUD_PROJECT".to_owned());
     if filled.contains("{project}") {
-        filled = filled.replace("{project}", project.ok_or(Off::Incomplete("project"))?);
+        filled = filled.replace("{project}", project.ok_or_else(no_project)?);
     }
     let filled = filled.trim_end_matches('/');
     if filled.contains("/projects/") {
@@ -49,8 +55,8 @@ pub(super) fn base_url(base_url: &str, section: &ProviderConfig) -> Result<Strin
     let versioned = format!("{filled}{}", if is_versioned { "" } else { "/v1" });
     match project {
         Some(project) => Ok(format!("{versioned}/projects/{project}/locations/{region}")),
-        None if section.api_key.is_some() && section.project.is_none() => Ok(versioned),
-        None => Err(Off::Incomplete("project")),
+        None if section.has_key() => Ok(versioned),
+        None => Err(no_project()),
     }
 }
 
@@ -190,7 +196,7 @@ mod tests {
         let europe = "https://aiplatform.eu.rep.googleapis.com/v1/projects/p/locations/eu";
         assert_eq!(of(Some("eu"), Some("p"), None), ok(europe));
         assert_eq!(of(None, None, Some("AIza")), ok("https://aiplatform.googleapis.com/v1"));
-        assert_eq!(of(None, None, None), Err(Off::Incomplete("project")));
+        assert_eq!(of(None, None, None), Err(Off::NoKey("GOOGLE_CLOUD_PROJECT".to_owned())));
         assert_eq!(of(None, Some("p/../q"), Some("AIza")), Err(Off::Incomplete("project")));
         assert_eq!(of(Some("evil.com/"), Some("p"), None), Err(Off::Incomplete("region")));
     }

@@ -303,6 +303,22 @@ mod tests {
     }
 
     #[test]
+    fn vertex_needs_a_project_and_credentials() {
+        let file = ("GOOGLE_APPLICATION_CREDENTIALS", "/account.json");
+        let project = ("GOOGLE_CLOUD_PROJECT", "p");
+        let missing = "set GOOGLE_CLOUD_PROJECT and GOOGLE_APPLICATION_CREDENTIALS, or give it a section in the file";
+        check("", &[file], &["demo"], Some(("vertex", missing)));
+        check("", &[project], &["demo"], Some(("vertex-anthropic", missing)));
+        check("", &[file, project], &["demo", "vertex", "vertex-anthropic"], None);
+        check("", &[file, ("ANTHROPIC_VERTEX_PROJECT_ID", "p")], &["demo", "vertex-anthropic"], None);
+        check("[providers.vertex]", &[], &["demo"], Some(("vertex", "set GOOGLE_CLOUD_PROJECT")));
+        check("[providers.vertex]", &[project], &["demo", "vertex"], None);
+        check("[providers.vertex]\nproject = 'p'", &[], &["demo", "vertex"], None);
+        check("", &[("VERTEX_API_KEY", "AIza")], &["demo", "vertex"], None);
+        check("", &[("GOOGLE_API_KEY", "k")], &["demo", "gemini"], None);
+    }
+
+    #[test]
     fn several_keys_are_one_provider() {
         check("", &[("GROQ_API_KEYS", "a,b")], &["demo", "groq"], None);
         check("[providers.openai]\napi_keys = ['a', 'b']", &[], &["demo", "openai"], None);
