@@ -29,7 +29,7 @@ fn every_field_has_its_place() {
             {"role": "developer", "content": "Be brief."},
             {"role": "user", "content": [
                 {"type": "text", "text": "What is "},
-                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "auto"}},
                 {"type": "text", "text": "this?"},
             ]},
             {"role": "assistant", "content": "A cat.", "thinking": "Whiskers."},
@@ -133,8 +133,12 @@ fn formats_become_ollama_s() {
 fn what_can_be_left_out_is_warned_of() {
     let mut strict = weather_tool();
     strict["function"]["strict"] = true.into();
-    let fields = json!({"tools": [strict], "parallel_tool_calls": false});
-    assert_eq!(OLLAMA.warnings(fields.clone()), ["tools", "parallel_tool_calls"]);
+    let image = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}});
+    let mut fields = with_part(image);
+    let more = json!({"tools": [strict], "parallel_tool_calls": false, "top_logprobs": 2});
+    fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let warned = ["messages[1].content[1].image_url.detail", "tools", "parallel_tool_calls", "top_logprobs"];
+    assert_eq!(OLLAMA.warnings(fields.clone()), warned);
     assert_eq!(OLLAMA.body(fields)["tools"], json!([weather_tool()]));
 }
 

@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | cannot connect, in time or at all | `connect_timeout`, `network` |
 //! | status of 400 and up | [`Adapter::error`], with `retry-after` |
-//! | a body that is no stream | an error if it holds one, else `provider_protocol` |
+//! | a body that is no stream, or compressed | an error if it holds one, else `provider_protocol` |
 //! | bytes | split into messages, decoded, recorded; nothing is held back for the next read |
 //! | an error inside the stream | as the decoder reads it |
 //! | the connection breaks | `network` |
@@ -27,6 +27,7 @@ use reqwest::{
     Response,
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
+use serde_json::Value;
 use tokenwire_protocol::{ErrorCode, ErrorInfo};
 
 use super::{
@@ -34,6 +35,7 @@ use super::{
     Upstream,
     connect::{CONNECT_TIMEOUT, Reach, client, transport},
     elsewhere::ClientUpstream,
+    errors,
     framing::Splitter,
     guard,
 };
@@ -116,8 +118,14 @@ impl HttpProvider {
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }
+        if is_encoded(response.headers()) {
+            return Err(no_stream("the provider compressed its answer, which it was not asked to do"));
+        }
+        if has_type(response.headers(), "text/html") {
+            return Err(no_stream("the provider answered with a page instead of a stream"));
+        }
         let mut framing = self.adapter.framing();
-        if is_json(response.headers()) && matches!(framing, Framing::Sse | Framing::EventStream) {
+        if has_type(response.headers(), "application/json") && matches!(framing, Framing::Sse | Framing::EventStream) {
             match self.adapter.json_framing() {
                 Some(json_framing) => framing = json_framing,
                 // Some gateways answer a request for a stream with one JSON object, mostly an error.
@@ -207,11 +215,19 @@ impl HttpProvider {
         let status = response.status();
         let retry_after_ms = retry_after(response.headers());
         let should_retry = response.headers().get("x-should-retry").map(|value| value == "true");
-        let body = read_some(response, MAX_ERROR_BYTES, ERROR_BODY_TIMEOUT).await;
+        let is_readable = !is_encoded(response.headers());
+        let mut body = read_some(response, MAX_ERROR_BYTES, ERROR_BODY_TIMEOUT).await;
+        if !is_readable {
+            body.clear();
+        }
         let mut error = self.adapter.error(status.as_u16(), &body);
         if status.is_success() {
             // Nothing was streamed, so this is no answer, whatever else it is.
             error.retryable = false;
+            let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+            if errors::of_message(&body).is_none() {
+                error = no_stream("the provider answered with JSON instead of a stream");
+            }
         }
         error.retry_after_ms = retry_after_ms.or(error.retry_after_ms);
         if let Some(should_retry) = should_retry {
@@ -272,9 +288,18 @@ async fn read_some(mut response: Response, most: usize, limit: Duration) -> Vec<
     body
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    content_type.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("application/json"))
+fn has_type(headers: &HeaderMap, content_type: &str) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with(content_type))
+}
+
+/// Whether the body is compressed. No request of ours accepts that.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity")
+}
+
+fn no_stream(message: &'static str) -> ErrorInfo {
+    ErrorInfo::new(ErrorCode::ProviderProtocol, message)
 }
 
 /// How long a provider asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date.

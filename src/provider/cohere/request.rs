@@ -9,6 +9,7 @@ use tokenwire_protocol::{
 use super::super::{HttpRequest, ModelRequest, Upstream, call_ids::CallIdRule, options};
 
 pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpRequest, ErrorInfo> {
+    // Its body comes last: what is left out of it is noted on the way.
     let mut http = HttpRequest::post(upstream, "/v2/chat", &Value::Null);
     let mut body = Map::new();
     let mut set = |name: &str, value: Option<Value>| {

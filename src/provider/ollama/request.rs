@@ -9,10 +9,12 @@ use tokenwire_protocol::{
 use super::super::{HttpRequest, ModelRequest, Upstream, options};
 
 pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpRequest, ErrorInfo> {
+    // Its body comes last: what is left out of it is noted on the way.
     let mut http = HttpRequest::post(&at_root(upstream), "/api/chat", &Value::Null);
     let mut body = Map::new();
     body.insert("model".into(), request.model.as_str().into());
     body.insert("messages".into(), messages(&request.messages, upstream)?);
+    warn_of_details(&request.messages, &mut http);
     if offers_tools(request)? {
         body.insert("tools".into(), request.tools.iter().map(tool).collect());
         if request.tools.iter().any(|tool| tool.function.strict == Some(true)) {
@@ -32,6 +34,9 @@ pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpR
 
     if request.parallel_tool_calls == Some(false) {
         http.warn("parallel_tool_calls", "this provider decides itself how many tools are called in one turn");
+    }
+    if request.top_logprobs.is_some() && !request.logprobs {
+        http.warn("top_logprobs", "it counts only together with `logprobs`");
     }
     http.body = Value::Object(body).to_string().into_bytes();
     http.set_header("accept", "application/x-ndjson");
@@ -123,6 +128,21 @@ fn images(message: &Message, position: usize) -> Result<Vec<Value>, ErrorInfo> {
     Ok(images)
 }
 
+/// Ollama cannot be told how closely to look at an image.
+fn warn_of_details(messages: &[Message], http: &mut HttpRequest) {
+    for (position, message) in messages.iter().enumerate() {
+        let Some(Content::Parts(parts)) = &message.content else { continue };
+        for (at, part) in parts.iter().enumerate() {
+            if let Part::ImageUrl { image_url, .. } = part
+                && image_url.detail.as_deref().is_some_and(|detail| detail != "auto")
+            {
+                let field = format!("messages[{position}].content[{at}].image_url.detail");
+                http.warn(field, "this provider has no such choice");
+            }
+        }
+    }
+}
+
 /// The calls of an assistant message. Versions without ids ignore them.
 pub(super) fn tool_calls(calls: &[MessageToolCall]) -> Value {
     let call = |call: &MessageToolCall| {
@@ -188,7 +208,10 @@ fn format(request: &ModelRequest) -> Result<Option<Value>, ErrorInfo> {
     match format["type"].as_str() {
         Some("text") => Ok(None),
         Some("json_object") => Ok(Some("json".into())),
-        Some("json_schema") => Ok(Some(format["json_schema"]["schema"].clone())),
+        Some("json_schema") => match &format["json_schema"]["schema"] {
+            schema @ Value::Object(_) => Ok(Some(schema.clone())),
+            _ => Ok(Some("json".into())),
+        },
         _ => {
             let message = "this provider takes no response format but text, json_object and json_schema";
             Err(ErrorInfo::new(ErrorCode::NotSupported, message).with_field("response_format"))
