@@ -149,6 +149,21 @@ fn value() -> impl Strategy<Value = Value> {
         "sources",
         "tokens",
         "billed_units",
+        "contentBlockIndex",
+        "start",
+        "toolUse",
+        "toolUseId",
+        "toolResult",
+        "reasoningContent",
+        "signature",
+        "redactedContent",
+        "citation",
+        "image",
+        "format",
+        "source",
+        "bytes",
+        "stopReason",
+        "inputTokens",
     ];
     const WORDS: &[&str] = &[
         "",
@@ -222,6 +237,15 @@ fn message() -> impl Strategy<Value = Value> {
         }),
         1 => value().prop_map(|plan| json!({"type": "tool-plan-delta", "delta": {"message": {"tool_plan": plan}}})),
         1 => value().prop_map(|source| json!({"type": "citation-start", "delta": {"message": {"citations": source}}})),
+        2 => (0..3_u8, value()).prop_map(|(index, delta)| json!({"contentBlockIndex": index, "delta": delta})),
+        2 => (0..3_u8, value()).prop_map(|(index, start)| {
+            json!({"type": "contentBlockStart", "contentBlockIndex": index, "start": start})
+        }),
+        2 => (0..3_u8, value(), value(), value()).prop_map(|(index, id, name, kind)| {
+            let tool = json!({"toolUseId": id, "name": name, "type": kind});
+            json!({"type": "contentBlockStart", "contentBlockIndex": index, "start": {"toolUse": tool}})
+        }),
+        1 => (0..3_u8).prop_map(|index| json!({"type": "contentBlockStop", "contentBlockIndex": index})),
         2 => (value(), value()).prop_map(|(call, other)| json!({"message": {"content": other, "tool_calls": [call, other]}})),
     ]
 }
@@ -233,6 +257,7 @@ proptest! {
     fn any_json_is_taken_or_refused(mut messages in prop::collection::vec(message(), 0..12), is_done in any::<bool>()) {
         if is_done {
             messages.push(json!({"type": "message_stop", "done": true}));
+            messages.push(json!({"type": "messageStop", "stopReason": "end_turn"}));
             messages.push(json!({"type": "message-end", "delta": {"finish_reason": "COMPLETE"}}));
         }
         for wire_format in WIRE_FORMATS {

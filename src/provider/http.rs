@@ -49,6 +49,12 @@ impl HttpRequest {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
+    /// Takes a header away. `name` is in lower case.
+    pub(crate) fn take_header(&mut self, name: &str) -> Option<String> {
+        let at = self.headers.iter().position(|(other, _)| other == name)?;
+        Some(self.headers.remove(at).1)
+    }
+
     /// Sets the headers that the upstream is configured with, so that they win over the adapter's.
     pub(crate) fn set_configured_headers(&mut self, upstream: &Upstream) {
         for (name, value) in &upstream.headers {

@@ -52,7 +52,7 @@ pub(crate) fn models(body: &[u8]) -> Result<Vec<String>, ErrorInfo> {
 fn place<'u>(upstream: &'u Upstream, path: &str, model: &str) -> (String, Option<&'u str>) {
     let version = upstream.api_version.as_deref();
     match (upstream.quirks.host, version) {
-        (Host::Own | Host::Vertex, _) => (format!("{}{path}", upstream.quirks.prefix), None),
+        (Host::Own | Host::Vertex | Host::Bedrock, _) => (format!("{}{path}", upstream.quirks.prefix), None),
         (Host::Foundry, version) => (format!("/models{path}"), Some(version.unwrap_or(FOUNDRY_VERSION))),
         (Host::Azure, Some(version)) if is_date(version) => match path {
             "/chat/completions" => (format!("/openai/deployments/{}{path}", encoded(model)), Some(version)),

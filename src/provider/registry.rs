@@ -360,6 +360,33 @@ mod tests {
     }
 
     #[test]
+    fn bedrock_needs_a_region_and_somebody_who_asks() {
+        let both = ["demo", "bedrock", "bedrock-anthropic"];
+        let (region, key) = (("AWS_REGION", "eu-west-1"), ("AWS_BEARER_TOKEN_BEDROCK", "k"));
+        let keys = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "s")];
+        let fix = "set AWS_REGION and AWS_BEARER_TOKEN_BEDROCK or AWS_ACCESS_KEY_ID";
+        check("", &[region], &["demo"], Some(("bedrock", fix)));
+        check("", &keys, &["demo"], Some(("bedrock-anthropic", fix)));
+        check("", &[key], &["demo"], Some(("bedrock", "set AWS_REGION")));
+        check("", &[region, key], &both, None);
+        check("", &[("AWS_DEFAULT_REGION", "eu-west-1"), keys[0], keys[1]], &both, None);
+        check("[providers.bedrock]", &[], &["demo"], Some(("bedrock", "set AWS_REGION")));
+        check("[providers.bedrock]\nregion = 'eu-west-1'", &[], &["demo", "bedrock"], None);
+        check("[providers.bedrock]\napi_key_env = 'TEAM'", &[region], &["demo"], Some(("bedrock", "set TEAM")));
+        let toml = "[providers.second]\nwire_format = 'bedrock-converse'\nregion = 'eu-west-1'\n\
+                    base_url = 'https://bedrock-runtime.{region}.amazonaws.com'";
+        check(toml, &[], &["demo", "second"], None);
+
+        let config = load(toml, &[region, keys[0], keys[1], ("AWS_PAGER", "")]);
+        for name in ["bedrock", "second"] {
+            let section = &config.providers[name];
+            assert_eq!(section.environment.len(), 2, "{name}");
+            assert!(!format!("{section:?}").contains("AWS"), "{section:?}");
+        }
+        assert_eq!(load("[providers.openai]", &keys).providers["openai"].environment.len(), 0);
+    }
+
+    #[test]
     fn any_other_name_is_a_provider_too() {
         let toml = "[providers.mine]\nwire_format = 'openai-chat'\nbase_url = 'http://localhost:1/v1/'\nmodels = ['m']";
         check(toml, &[], &["demo", "mine"], None);

@@ -87,6 +87,8 @@ pub enum Host {
     Azure,
     /// Azure AI Foundry, which serves models of others than OpenAI.
     Foundry,
+    /// AWS Bedrock.
+    Bedrock,
 }
 
 /// Where the reasoning effort goes in a request of chat completions.

@@ -9,6 +9,11 @@ mod thinking;
 use tokenwire_protocol::ErrorInfo;
 
 pub use self::request::DEFAULT_MAX_TOKENS;
+// What Claude takes is the same on Bedrock's own wire format.
+pub(super) use self::{
+    request::{has_schemas, sampling},
+    thinking::{Thinking, version},
+};
 use super::{Adapter, Decoder, Framing, HttpRequest, ModelRequest, Upstream, errors, model_list};
 
 /// The wire format `anthropic`.

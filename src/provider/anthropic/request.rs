@@ -7,7 +7,7 @@ use tokenwire_protocol::{
 };
 
 use super::{
-    super::{HttpRequest, ModelRequest, Upstream, google, options, vendors::Host},
+    super::{HttpRequest, ModelRequest, Upstream, bedrock, google, options, vendors::Host},
     messages::{self, Conversation},
     thinking::{Thinking, version},
 };
@@ -32,20 +32,29 @@ pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpR
             let path = google::model_path(&request.model, &["publishers/anthropic/models"])?;
             HttpRequest::post(upstream, &format!("/{path}:streamRawPredict"), &Value::Null)
         }
+        Host::Bedrock => bedrock::post(upstream, &request.model, "invoke-with-response-stream"),
     };
     let mut body = body(request, upstream, &mut http)?;
-    body.insert("stream".into(), true.into());
+    if upstream.quirks.host != Host::Bedrock {
+        body.insert("stream".into(), true.into());
+    }
     // The SDKs' name for a header.
     let betas = body.remove("betas");
     authorize(&mut http, upstream);
     add_betas(&mut http, betas.as_ref().and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str));
+    if upstream.quirks.host == Host::Bedrock
+        && let Some(betas) = http.take_header("anthropic-beta")
+    {
+        let betas = betas.split(',').map(str::trim).collect();
+        body.entry("anthropic_beta").or_insert(betas);
+    }
     http.body = Value::Object(body).to_string().into_bytes();
     Ok(http)
 }
 
-/// The request that lists the models. `None`: Vertex has no such list.
+/// The request that lists the models. `None`: Vertex and Bedrock have no such list.
 pub(super) fn models(upstream: &Upstream) -> Option<HttpRequest> {
-    if upstream.quirks.host == Host::Vertex {
+    if matches!(upstream.quirks.host, Host::Vertex | Host::Bedrock) {
         return None;
     }
     let mut http = HttpRequest::get(upstream, "/v1/models?limit=1000");
@@ -62,6 +71,7 @@ fn authorize(http: &mut HttpRequest, upstream: &Upstream) {
             }
         }
         Host::Vertex => google::set_key(http, upstream),
+        Host::Bedrock => bedrock::set_key(http, upstream),
     }
     let betas = http.header("anthropic-beta").map(str::to_owned);
     http.set_configured_headers(upstream);
@@ -99,6 +109,7 @@ fn body(request: &ModelRequest, upstream: &Upstream, http: &mut HttpRequest) -> 
     match upstream.quirks.host {
         Host::Own | Host::Azure | Host::Foundry => set("model", Some(request.model.as_str().into())),
         Host::Vertex => set("anthropic_version", Some("vertex-2023-10-16".into())),
+        Host::Bedrock => set("anthropic_version", Some("bedrock-2023-05-31".into())),
     }
     set("max_tokens", Some(max_tokens(request, thinking).into()));
     set("system", system);
@@ -143,7 +154,11 @@ fn drop_what_is_unknown(request: &ModelRequest, http: &mut HttpRequest) -> Resul
 }
 
 /// Temperature and its like, as far as the model takes them.
-fn sampling(request: &ModelRequest, thinking: Thinking, http: &mut HttpRequest) -> [(&'static str, Option<Value>); 3] {
+pub(in crate::provider) fn sampling(
+    request: &ModelRequest,
+    thinking: Thinking,
+    http: &mut HttpRequest,
+) -> [(&'static str, Option<Value>); 3] {
     let ModelRequest { mut temperature, mut top_p, mut top_k, .. } = *request;
     let version = version(&request.model);
     let refusal = match () {
@@ -260,7 +275,7 @@ fn output_config(request: &ModelRequest, thinking: Thinking) -> Result<Option<Va
 }
 
 /// Whether the model keeps to JSON schemas: Claude models from 4.1 on. Other models may.
-fn has_schemas(model: &str) -> bool {
+pub(in crate::provider) fn has_schemas(model: &str) -> bool {
     let version = version(model);
     version == (0, 0) || version >= (4, 1)
 }

@@ -16,7 +16,7 @@ const MIN_THINKING_TOKENS: u64 = 1024;
 
 /// How the model is asked to think.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Thinking {
+pub(in crate::provider) enum Thinking {
     /// Not asked for, or not possible in this request.
     Off,
     /// With at most that many tokens.
@@ -27,7 +27,11 @@ pub(super) enum Thinking {
 
 impl Thinking {
     /// What the request asks for, as far as the model and the conversation allow it.
-    pub(super) fn of(request: &ModelRequest, provider: &str, http: &mut HttpRequest) -> Result<Self, ErrorInfo> {
+    pub(in crate::provider) fn of(
+        request: &ModelRequest,
+        provider: &str,
+        http: &mut HttpRequest,
+    ) -> Result<Self, ErrorInfo> {
         let Some((effort, budget)) = wanted(request)? else { return Ok(Self::Off) };
         let field = if request.reasoning_budget.is_some() { "reasoning_budget" } else { "reasoning_effort" };
         if let Some(reason) = obstacle(request, provider) {
@@ -63,7 +67,7 @@ impl Thinking {
     }
 
     /// The field `thinking`.
-    pub(super) fn field(self, model: &str) -> Option<Value> {
+    pub(in crate::provider) fn field(self, model: &str) -> Option<Value> {
         match self {
             Self::Off => None,
             Self::Budget(tokens) => Some(json!({"type": "enabled", "budget_tokens": tokens})),
@@ -110,7 +114,11 @@ fn obstacle(request: &ModelRequest, provider: &str) -> Option<&'static str> {
     }
     let has_thinking = |message: &Message| {
         let blocks = native_blocks(message, provider).unwrap_or_else(|| thinking_blocks(message));
-        blocks.iter().any(|block| block["type"] == "thinking" || block["type"] == "redacted_thinking")
+        blocks.iter().any(|block| {
+            let is_thinking = block["type"] == "thinking" || block["type"] == "redacted_thinking";
+            // As Bedrock's own wire format has it.
+            is_thinking || block.get("reasoningContent").is_some()
+        })
     };
     let is_native = |message: &Message| native_blocks(message, provider).is_some();
     if request
@@ -132,7 +140,7 @@ fn obstacle(request: &ModelRequest, provider: &str) -> Option<&'static str> {
 }
 
 /// The version in a model's name: `claude-opus-4-6` is 4.6, `claude-3-7-sonnet-20250219` 3.7. 0.0 for other names.
-pub(super) fn version(model: &str) -> (u8, u8) {
+pub(in crate::provider) fn version(model: &str) -> (u8, u8) {
     let Some(at) = model.find("claude") else { return (0, 0) };
     let mut numbers = model[at..].split(['-', '.', '@', ':']).skip_while(|part| part.parse::<u8>().is_err());
     let mut number = || numbers.next().and_then(|part| part.parse().ok()).unwrap_or(0);

@@ -176,7 +176,7 @@ impl Blocks {
                 Content::Media(_) => {}
             }
         }
-        Some(content.into())
+        Some(json!({"content": content}))
     }
 }
 

@@ -130,10 +130,10 @@ impl<'a> Conversation<'a> {
     fn blocks(&mut self, message: &Message, path: &str) -> Result<Vec<Value>, ErrorInfo> {
         if let Some(native) = &message.native
             && native.provider == self.provider
-            && let Value::Array(blocks) = &native.content
+            && let Some(blocks) = native.content["content"].as_array()
             && message.role == Role::Assistant
         {
-            let mut blocks = blocks.clone();
+            let mut blocks = blocks.to_vec();
             blocks.iter_mut().for_each(accept_id);
             self.cache(&mut blocks, message.cache_control.as_ref());
             return Ok(blocks);

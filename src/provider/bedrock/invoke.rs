@@ -1,7 +1,6 @@
 //! Claude on Bedrock in Anthropic's own wire format: InvokeModelWithResponseStream.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use serde_json::{Map, Value};
 use tokenwire_protocol::{
     ErrorCode, ErrorInfo,
     message::{Content, Part},
@@ -13,10 +12,8 @@ use super::super::{
     errors,
     event_stream::EXCEPTION,
     json::{Text, lenient_object},
+    vendors::{Host, Quirks},
 };
-
-/// The version of Anthropic's API that Bedrock speaks.
-const ANTHROPIC_VERSION: &str = "bedrock-2023-05-31";
 
 /// The wire format `bedrock-invoke`: Anthropic's messages, each in base64 in a frame.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,21 +30,11 @@ impl Adapter for BedrockInvoke {
 
     fn request(&self, request: &ModelRequest, upstream: &Upstream) -> Result<HttpRequest, ErrorInfo> {
         refuse_urls(request)?;
-        let anthropic = Anthropic.request(request, upstream)?;
-        let mut body: Map<String, Value> = serde_json::from_slice(&anthropic.body).unwrap_or_default();
-        // The model stands in the URL, and so does that a stream is wanted.
-        body.remove("model");
-        body.remove("stream");
-        body.entry("anthropic_version").or_insert(ANTHROPIC_VERSION.into());
-        // What Anthropic takes as a header.
-        let betas = anthropic.headers.iter().find(|(name, _)| name == "anthropic-beta");
-        if let Some((_, betas)) = betas.filter(|_| !body.contains_key("anthropic_beta")) {
-            body.insert("anthropic_beta".to_owned(), betas.split(',').map(str::trim).collect());
-        }
-        let mut http = super::post(upstream, &request.model, "invoke-with-response-stream", &body.into());
-        http.headers.retain(|(name, _)| name != "anthropic-beta");
-        http.warnings = anthropic.warnings;
-        Ok(http)
+        Anthropic.request(request, &on_bedrock(upstream))
+    }
+
+    fn prefills(&self, request: &ModelRequest) -> bool {
+        Anthropic.prefills(request)
     }
 
     fn decoder(&self, upstream: &Upstream) -> Box<dyn Decoder> {
@@ -59,6 +46,11 @@ impl Adapter for BedrockInvoke {
     }
 }
 
+/// The upstream, whichever vendor it is a row of.
+fn on_bedrock(upstream: &Upstream) -> Upstream {
+    Upstream { quirks: Quirks { host: Host::Bedrock, ..upstream.quirks }, ..upstream.clone() }
+}
+
 /// Anthropic itself fetches images; Bedrock does not.
 fn refuse_urls(request: &ModelRequest) -> Result<(), ErrorInfo> {
     for (message, content) in request.messages.iter().enumerate() {
@@ -66,7 +58,7 @@ fn refuse_urls(request: &ModelRequest) -> Result<(), ErrorInfo> {
         let is_url = |part: &Part| {
             let url = match part {
                 Part::ImageUrl { image_url, .. } => Some(image_url.url.as_str()),
-                Part::File { file, .. } => file["file_data"].as_str(),
+                Part::File { file, .. } => file["file_data"].as_str().or(file["file_id"].as_str()),
                 Part::Text { .. } | Part::InputAudio { .. } => None,
             };
             url.is_some_and(|url| !url.starts_with("data:"))

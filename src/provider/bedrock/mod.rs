@@ -8,15 +8,13 @@ mod reasoning;
 mod request;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokenwire_protocol::ErrorInfo;
 
 pub use self::invoke::BedrockInvoke;
-use super::{Adapter, Decoder, Framing, HttpRequest, ModelRequest, Upstream, errors};
-
-/// What stands for itself in a URL; everything else is encoded, `:` and `/` of a model's ARN too.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use super::{
+    Adapter, Decoder, Framing, HttpRequest, ModelRequest, Upstream, anthropic::Anthropic, errors, http::encoded,
+};
 
 /// The wire format `bedrock-converse`: ConverseStream, which is the same for every model.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,6 +33,11 @@ impl Adapter for BedrockConverse {
         request::build(request, upstream)
     }
 
+    fn prefills(&self, request: &ModelRequest) -> bool {
+        // The same models do on either way.
+        Anthropic.prefills(request)
+    }
+
     fn decoder(&self, _: &Upstream) -> Box<dyn Decoder> {
         Box::new(decode::ConverseDecoder::default())
     }
@@ -44,17 +47,18 @@ impl Adapter for BedrockConverse {
     }
 }
 
-/// A POST of `body` to an operation on the model. A key becomes a bearer token; without one the
-/// request is signed by the upstream's authorizer.
-fn post(upstream: &Upstream, model: &str, operation: &str, body: &Value) -> HttpRequest {
-    let path = format!("/model/{}/{operation}", utf8_percent_encode(model, UNRESERVED));
-    let mut http = HttpRequest::post(upstream, &path, body);
+/// A POST to an operation on the model, still without a body.
+pub(super) fn post(upstream: &Upstream, model: &str, operation: &str) -> HttpRequest {
+    let mut http = HttpRequest::post(upstream, &format!("/model/{}/{operation}", encoded(model)), &Value::Null);
     http.set_header("accept", "application/vnd.amazon.eventstream");
+    http
+}
+
+/// A key becomes a bearer token; without one the upstream's authorizer signs the request.
+pub(super) fn set_key(http: &mut HttpRequest, upstream: &Upstream) {
     if let Some(key) = &upstream.key {
         http.set_header("authorization", format!("Bearer {}", key.expose()));
     }
-    http.set_configured_headers(upstream);
-    http
 }
 
 /// The bytes of base64; none where it is damaged.

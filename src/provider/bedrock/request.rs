@@ -7,15 +7,15 @@ use tokenwire_protocol::{
 };
 
 use super::{
-    super::{HttpRequest, ModelRequest, Upstream, anthropic::DEFAULT_MAX_TOKENS, options},
+    super::{HttpRequest, ModelRequest, Upstream, anthropic, options},
     content::{Conversation, cache_point},
     post,
     reasoning::{self, Family, Thinking},
+    set_key,
 };
 
 pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpRequest, ErrorInfo> {
-    // Warnings are collected while the body is made; the request is known only after it.
-    let mut warnings = HttpRequest { url: String::new(), headers: Vec::new(), body: Vec::new(), warnings: Vec::new() };
+    let mut http = post(upstream, &request.model, "converse-stream");
     let family = Family::of(&request.model);
     let mut body = Map::new();
     let mut set = |name: &str, value: Value| {
@@ -25,22 +25,24 @@ pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpR
         }
     };
     refuse(request)?;
-    let thinking = reasoning::thinking(request, family, &upstream.name, &mut warnings)?;
+    let mut thinking = reasoning::thinking(request, family, &upstream.name, &mut http)?;
     let mut conversation = Conversation::new(family, &upstream.name);
     set("system", conversation.system(&request.messages)?.into());
     let messages = conversation.messages(&request.messages)?;
     for (field, message) in conversation.warnings {
-        warnings.warn(field, message);
+        http.warn(field, message);
     }
-    set("toolConfig", tool_config(request, &messages, family, &mut warnings));
+    set("toolConfig", tool_config(request, &messages, family, &mut http));
     set("messages", messages.into());
-    set("inferenceConfig", inference_config(request, &thinking, &mut warnings).into());
+    let sampling = sampling(request, family, &mut thinking, &mut http);
+    set("inferenceConfig", inference_config(request, &thinking, sampling, &mut http).into());
     set("outputConfig", output_config(request, &thinking)?.into());
-    set("additionalModelRequestFields", additional_fields(request, family, thinking, &mut warnings).into());
+    set("additionalModelRequestFields", thinking.fields.into());
     options::merge(&mut body, &request.options);
 
-    let mut http = post(upstream, &request.model, "converse-stream", &body.into());
-    http.warnings = warnings.warnings;
+    set_key(&mut http, upstream);
+    http.set_configured_headers(upstream);
+    http.body = Value::Object(body).to_string().into_bytes();
     Ok(http)
 }
 
@@ -53,28 +55,21 @@ fn refuse(request: &ModelRequest) -> Result<(), ErrorInfo> {
     Ok(())
 }
 
-fn inference_config(request: &ModelRequest, thinking: &Thinking, http: &mut HttpRequest) -> Map<String, Value> {
+fn inference_config(
+    request: &ModelRequest,
+    thinking: &Thinking,
+    sampling: [(&'static str, Option<Value>); 2],
+    http: &mut HttpRequest,
+) -> Map<String, Value> {
     let mut config = Map::new();
     let mut set = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
             config.insert(name.to_owned(), value);
         }
     };
-    let for_thinking = thinking.budget.map(|budget| DEFAULT_MAX_TOKENS + budget);
-    set("maxTokens", request.max_tokens.or(for_thinking).map(Value::from));
-    for (field, name, value) in [("temperature", "temperature", request.temperature), ("top_p", "topP", request.top_p)]
-    {
-        match value {
-            None => {}
-            Some(_) if thinking.is_claude => {
-                http.warn(field, "was left out: the model does not take it while it thinks")
-            }
-            Some(value) if value > 1.0 => {
-                http.warn(field, "was lowered to 1, the most that this provider takes");
-                set(name, Some(1.into()));
-            }
-            Some(value) => set(name, Some(value.into())),
-        }
+    set("maxTokens", request.max_tokens.or(thinking.max_tokens()).map(Value::from));
+    for (name, value) in sampling {
+        set(name, value);
     }
     let stops = request.stop.as_ref().map(|stop| stop.as_slice()).unwrap_or_default();
     set("stopSequences", (!stops.is_empty()).then(|| json!(stops)));
@@ -93,11 +88,15 @@ fn inference_config(request: &ModelRequest, thinking: &Thinking, http: &mut Http
 
 fn output_config(request: &ModelRequest, thinking: &Thinking) -> Result<Map<String, Value>, ErrorInfo> {
     let mut config = Map::new();
-    if let Some(effort) = thinking.effort {
+    if let Some(anthropic::Thinking::Adaptive(effort)) = thinking.claude {
         config.insert("effort".to_owned(), effort.into());
     }
     match request.response_format.as_ref().map(|format| (format["type"].as_str(), &format["json_schema"])) {
         None | Some((Some("text"), _)) => {}
+        Some((Some("json_schema"), _)) if !anthropic::has_schemas(&request.model) => {
+            let error = ErrorInfo::new(ErrorCode::NotSupported, "this model does not keep to schemas");
+            return Err(error.with_field("response_format"));
+        }
         Some((Some("json_schema"), format)) => {
             let mut schema = json!({"schema": format["schema"].to_string()});
             for name in ["name", "description"] {
@@ -116,29 +115,31 @@ fn output_config(request: &ModelRequest, thinking: &Thinking) -> Result<Map<Stri
     Ok(config)
 }
 
-/// Fields of the model's own.
-fn additional_fields(
+/// Temperature and nucleus sampling for `inferenceConfig`, and the fields of the model's own with its `top_k`.
+fn sampling(
     request: &ModelRequest,
     family: Family,
-    thinking: Thinking,
+    thinking: &mut Thinking,
     http: &mut HttpRequest,
-) -> Map<String, Value> {
-    let mut fields = thinking.fields;
-    if let Some(top_k) = request.top_k {
-        match family {
-            Family::Claude(..) if thinking.is_claude => {
-                http.warn("top_k", "was left out: the model does not take it while it thinks");
-            }
-            Family::Claude(..) => {
-                fields.insert("top_k".to_owned(), top_k.into());
-            }
-            Family::Nova { .. } => {
-                fields.insert("inferenceConfig".to_owned(), json!({"topK": top_k}));
-            }
-            Family::GptOss | Family::Other => http.warn("top_k", "was left out: the model is not known to take it"),
-        }
+) -> [(&'static str, Option<Value>); 2] {
+    if let Some(claude) = thinking.claude {
+        let [(_, temperature), (_, top_p), (name, top_k)] = anthropic::sampling(request, claude, http);
+        thinking.fields.extend(top_k.map(|top_k| (name.to_owned(), top_k)));
+        return [("temperature", temperature), ("topP", top_p)];
     }
-    fields
+    match (request.top_k, family) {
+        (Some(top_k), Family::Nova { .. }) => {
+            thinking.fields.insert("inferenceConfig".to_owned(), json!({"topK": top_k}));
+        }
+        (Some(_), _) => http.warn("top_k", "was left out: the model is not known to take it"),
+        (None, _) => {}
+    }
+    let mut temperature = request.temperature;
+    if temperature.is_some_and(|temperature| temperature > 1.0) {
+        http.warn("temperature", "was lowered to 1, the most that this provider takes");
+        temperature = Some(1.0);
+    }
+    [("temperature", temperature.map(Value::from)), ("topP", request.top_p.map(Value::from))]
 }
 
 /// The tools, also where none may be called: the API wants them as long as the conversation holds calls.

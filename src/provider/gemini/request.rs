@@ -44,7 +44,10 @@ pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpR
         Host::Own | Host::Azure | Host::Foundry => {
             format!("/v1beta/{}", google::model_path(&request.model, &["models", "tunedModels"])?)
         }
-        Host::Vertex => format!("/{}", google::model_path(&request.model, &["publishers/google/models", "endpoints"])?),
+        // Bedrock has no Gemini.
+        Host::Vertex | Host::Bedrock => {
+            format!("/{}", google::model_path(&request.model, &["publishers/google/models", "endpoints"])?)
+        }
     };
     let mut http = HttpRequest::post(upstream, &format!("{path}:streamGenerateContent?alt=sse"), &Value::Object(body));
     for (field, message) in warnings {
