@@ -101,7 +101,10 @@ pub struct Call {
     pub path: String,
     /// By name in lower case.
     pub headers: HashMap<String, String>,
+    /// Parsed; null for one that is not JSON.
     pub body: Value,
+    /// The bytes of the body.
+    pub sent: Vec<u8>,
     stream: TcpStream,
     is_streaming: bool,
 }
@@ -127,14 +130,14 @@ impl Call {
             .collect();
         // A GET has no body.
         let length: usize = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
-        let mut body = bytes.split_off(head_end + 4);
-        while body.len() < length {
-            if stream.read_buf(&mut body).await.ok()? == 0 {
+        let mut sent = bytes.split_off(head_end + 4);
+        while sent.len() < length {
+            if stream.read_buf(&mut sent).await.ok()? == 0 {
                 return None;
             }
         }
-        let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
-        Some(Self { path, headers, body, stream, is_streaming: false })
+        let body = serde_json::from_slice(&sent).unwrap_or_default();
+        Some(Self { path, headers, body, sent, stream, is_streaming: false })
     }
 
     /// Answers with a status and a body, and closes.
