@@ -211,8 +211,9 @@ fn check_http_error(file: &Path) -> Checked {
             ErrorCode::Quota,
             ErrorCode::Authentication,
             ErrorCode::ProviderError,
+            ErrorCode::ProviderTimeout,
         ],
-        _ => &[ErrorCode::ProviderError, ErrorCode::Overloaded, ErrorCode::RateLimit],
+        _ => &[ErrorCode::ProviderError, ErrorCode::ProviderTimeout, ErrorCode::Overloaded, ErrorCode::RateLimit],
     };
     if !sensible.contains(&error.code) {
         differences.push(format!("code {} for status {status}", error.code));

@@ -127,6 +127,7 @@ fn formats_become_cohere_s() {
     let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
     let wanted = json!({"type": "json_schema", "json_schema": {"name": "a", "strict": true, "schema": schema}});
     assert_eq!(format(wanted), Some(json!({"type": "json_object", "json_schema": schema})));
+    assert_eq!(format(json!({"type": "json_schema"})), Some(json!({"type": "json_object"})));
     let wrong = json!({"response_format": {"type": "grammar"}});
     assert_eq!(COHERE.refusal(wrong), (ErrorCode::NotSupported, "response_format".into()));
 }

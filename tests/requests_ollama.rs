@@ -125,6 +125,7 @@ fn effort_and_budget_say_whether_to_think() {
 fn formats_become_ollama_s() {
     let format = |kind: &str| OLLAMA.body(json!({"response_format": {"type": kind}})).get("format").cloned();
     assert_eq!((format("text"), format("json_object")), (None, Some(json!("json"))));
+    assert_eq!(format("json_schema"), Some(json!("json")), "without a schema");
     let wrong = json!({"response_format": {"type": "grammar"}});
     assert_eq!(OLLAMA.refusal(wrong), (ErrorCode::NotSupported, "response_format".into()));
 }

@@ -210,6 +210,7 @@ const WORDS: &[(&str, ErrorCode)] = &[
     ("overloaded", ErrorCode::Overloaded),
     ("unavailable", ErrorCode::Overloaded),
     ("insufficient_system_resource", ErrorCode::Overloaded),
+    ("timeout", ErrorCode::ProviderTimeout),
     ("rate_limit", ErrorCode::RateLimit),
     ("ratelimit", ErrorCode::RateLimit),
     ("too_many_requests", ErrorCode::RateLimit),
@@ -221,7 +222,6 @@ const WORDS: &[(&str, ErrorCode)] = &[
     // The model wrote a call that does not fit the tool. Groq says 400, but the request was right.
     ("tool_use_failed", ErrorCode::ProviderError),
     // AWS.
-    ("modeltimeout", ErrorCode::ProviderTimeout),
     ("servicequotaexceeded", ErrorCode::Quota),
     ("expiredtoken", ErrorCode::Authentication),
     ("unrecognizedclient", ErrorCode::Authentication),

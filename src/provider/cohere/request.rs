@@ -202,7 +202,13 @@ fn response_format(request: &ModelRequest) -> Result<Option<Value>, ErrorInfo> {
     match format["type"].as_str() {
         Some("text") => Ok(None),
         Some("json_object") => Ok(Some(json!({"type": "json_object"}))),
-        Some("json_schema") => Ok(Some(json!({"type": "json_object", "json_schema": format["json_schema"]["schema"]}))),
+        Some("json_schema") => {
+            let mut value = json!({"type": "json_object"});
+            if let schema @ Value::Object(_) = &format["json_schema"]["schema"] {
+                value["json_schema"] = schema.clone();
+            }
+            Ok(Some(value))
+        }
         _ => {
             let message = "this provider takes no response format but text, json_object and json_schema";
             Err(ErrorInfo::new(ErrorCode::NotSupported, message).with_field("response_format"))
