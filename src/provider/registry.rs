@@ -239,7 +239,7 @@ fn build(name: &str, vendor: Option<&Vendor>, section: Option<&ProviderConfig>) 
         (true, Some(vendor)) => vendor.models.iter().map(|model| (*model).to_owned()).collect(),
         _ => section.models,
     };
-    Ok(HttpProvider::new(adapter, upstream, models))
+    Ok(HttpProvider::new(adapter, upstream, models).over_socket(section.websocket))
 }
 
 /// Puts region and project into a vendor's base URL.
