@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use tokenwire::{
     config::{Config, Loaded, Origin, RouteConfig, RouteUpstream, is_loopback},
-    provider::{candidates, vendors::vendor},
+    provider::{candidates, registry},
 };
 
 use super::{ConfigArgs, Failure, print};
@@ -83,10 +83,8 @@ fn route_line(route: &RouteConfig, on: &[String]) -> String {
 
 /// Where the key of a provider that is on comes from.
 pub(super) fn why_on(loaded: &Loaded, name: &str) -> String {
-    let Some(section) = loaded.config.providers.get(name) else {
-        let shares = vendor(name).and_then(|vendor| vendor.shares);
-        return shares.map_or_else(|| "built in".to_owned(), |other| why_on(loaded, other));
-    };
+    let name = registry::section_name(&loaded.config, name);
+    let Some(section) = loaded.config.providers.get(name) else { return "built in".to_owned() };
     let base_url = section.base_url.as_ref().map(|_| match loaded.provider_origin(name, "base_url") {
         // The URL itself is not shown: it may hold a password.
         Origin::Code => String::new(),

@@ -48,22 +48,30 @@ pub(super) fn client(reach: Reach) -> Result<Client, ErrorInfo> {
     thread_local! {
         static CLIENTS: [OnceCell<Client>; 3] = const { [const { OnceCell::new() }; 3] };
     }
-    CLIENTS.with(|cells| {
-        let cell = &cells[reach as usize];
-        match cell.get() {
-            Some(client) => Ok(client.clone()),
-            None => {
-                let client = build_client(reach).map_err(|error| {
-                    tracing::error!(%error, "cannot set up the HTTP client");
-                    ErrorInfo::new(ErrorCode::Internal, "the server cannot set up its HTTP client")
-                })?;
-                Ok(cell.get_or_init(|| client).clone())
-            }
-        }
-    })
+    CLIENTS.with(|cells| kept(&cells[reach as usize], || builder(reach)))
 }
 
-fn build_client(reach: Reach) -> reqwest::Result<Client> {
+/// This thread's client for requests that become WebSockets, which only those of HTTP/1.1 can.
+pub(super) fn upgrade_client() -> Result<Client, ErrorInfo> {
+    thread_local! {
+        static CLIENT: OnceCell<Client> = const { OnceCell::new() };
+    }
+    CLIENT.with(|cell| kept(cell, || builder(Reach::Anywhere).http1_only()))
+}
+
+/// The client in `cell`, built when it is first asked for.
+fn kept(cell: &OnceCell<Client>, builder: impl FnOnce() -> ClientBuilder) -> Result<Client, ErrorInfo> {
+    if let Some(client) = cell.get() {
+        return Ok(client.clone());
+    }
+    let client = builder().build().map_err(|error| {
+        tracing::error!(%error, "cannot set up the HTTP client");
+        ErrorInfo::new(ErrorCode::Internal, "the server cannot set up its HTTP client")
+    })?;
+    Ok(cell.get_or_init(|| client).clone())
+}
+
+fn builder(reach: Reach) -> ClientBuilder {
     let builder = Client::builder()
         .user_agent(concat!("tokenwire/", env!("CARGO_PKG_VERSION")))
         // A redirect would carry the key to another host.
@@ -82,7 +90,6 @@ fn build_client(reach: Reach) -> reqwest::Result<Client> {
         Reach::Public => guarded(builder, Space::Public),
         Reach::Private => guarded(builder, Space::Private),
     }
-    .build()
 }
 
 /// Looks names up, and gives none of a name's addresses where one of them is not allowed. What it gives is what

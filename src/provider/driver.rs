@@ -38,10 +38,11 @@ use super::{
     errors,
     framing::Splitter,
     guard,
+    openai_responses::socket,
 };
 
 /// Most bytes of one message. Whole images come in one.
-const MAX_MESSAGE_BYTES: usize = 8 << 20;
+pub(super) const MAX_MESSAGE_BYTES: usize = 8 << 20;
 /// Most bytes of an error's body that are read.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 /// Most bytes of a list of models. Those of marketplaces have about a megabyte.
@@ -59,12 +60,18 @@ pub struct HttpProvider {
     upstream: Upstream,
     models: Vec<String>,
     reach: Reach,
+    is_over_socket: bool,
 }
 
 impl HttpProvider {
     /// A provider that speaks `adapter`'s wire format with `upstream`, and offers `models`.
     pub fn new(adapter: Arc<dyn Adapter>, upstream: Upstream, models: Vec<String>) -> Self {
-        Self { adapter, upstream, models, reach: Reach::Anywhere }
+        Self { adapter, upstream, models, reach: Reach::Anywhere, is_over_socket: false }
+    }
+
+    /// The same over the WebSocket that OpenAI's Responses has, or not. No other wire format has one.
+    pub fn over_socket(self, is_over_socket: bool) -> Self {
+        Self { is_over_socket, ..self }
     }
 }
 
@@ -93,6 +100,8 @@ impl Provider for HttpProvider {
             upstream: asked.apply(&self.upstream),
             models: Vec::new(),
             reach: asked.reach().unwrap_or(self.reach),
+            // What is kept of a client's is kept nowhere.
+            is_over_socket: false,
         }))
     }
 
@@ -101,19 +110,19 @@ impl Provider for HttpProvider {
     }
 
     fn run<'a>(&'a self, request: &'a ModelRequest, turn: &'a mut dyn Turn) -> BoxFuture<'a, Result<(), ErrorInfo>> {
-        Box::pin(async move { self.attempt(request, turn).await.map_err(|error| self.without_key(error)) })
+        Box::pin(async move {
+            let attempt = match self.is_over_socket {
+                true => socket::attempt(self, request, turn).await,
+                false => self.attempt(request, turn).await,
+            };
+            attempt.map_err(|error| self.without_key(error))
+        })
     }
 }
 
 impl HttpProvider {
     async fn attempt(&self, request: &ModelRequest, turn: &mut dyn Turn) -> Result<(), ErrorInfo> {
-        let mut http_request = self.adapter.request(request, &self.upstream)?;
-        for warning in std::mem::take(&mut http_request.warnings) {
-            turn.emit(ModelEvent::Warning(warning));
-        }
-        if let Some(authorizer) = &self.upstream.authorizer {
-            authorizer.authorize(&mut http_request).await?;
-        }
+        let http_request = self.prepare(request, turn).await?;
         let mut response = CONNECT_TIMEOUT.scope(request.connect_timeout, self.send(http_request)).await?;
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
@@ -137,6 +146,18 @@ impl HttpProvider {
         self.stream(response, framing, request.raw, turn).await
     }
 
+    /// The finished request, with what was left out of it already said.
+    pub(super) async fn prepare(&self, request: &ModelRequest, turn: &mut dyn Turn) -> Result<HttpRequest, ErrorInfo> {
+        let mut http_request = self.adapter.request(request, &self.upstream)?;
+        for warning in std::mem::take(&mut http_request.warnings) {
+            turn.emit(ModelEvent::Warning(warning));
+        }
+        if let Some(authorizer) = &self.upstream.authorizer {
+            authorizer.authorize(&mut http_request).await?;
+        }
+        Ok(http_request)
+    }
+
     async fn models_from(&self, mut request: HttpRequest) -> Result<Vec<String>, ErrorInfo> {
         if let Some(authorizer) = &self.upstream.authorizer {
             authorizer.authorize(&mut request).await?;
@@ -158,17 +179,7 @@ impl HttpProvider {
             let message = "with this provider, the base URL does not lead where it says";
             return Err(ErrorInfo::new(ErrorCode::BadField, message).with_field("upstream.base_url"));
         }
-        let mut headers = HeaderMap::with_capacity(request.headers.len());
-        for (name, value) in &request.headers {
-            let invalid = |_| {
-                let message = format!("the header `{name}` configured for this provider is not valid HTTP");
-                ErrorInfo::new(ErrorCode::Internal, message)
-            };
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid(()))?;
-            let mut value = HeaderValue::from_str(value).map_err(|_| invalid(()))?;
-            value.set_sensitive(true);
-            headers.append(name, value);
-        }
+        let headers = header_map(&request.headers)?;
         let client = client(self.reach)?;
         let builder = if request.body.is_empty() { client.get(&request.url) } else { client.post(&request.url) };
         builder.headers(headers).body(request.body).send().await.map_err(transport)
@@ -211,7 +222,7 @@ impl HttpProvider {
     }
 
     /// Reads an answer that is no stream.
-    async fn refusal(&self, response: Response) -> ErrorInfo {
+    pub(super) async fn refusal(&self, response: Response) -> ErrorInfo {
         let status = response.status();
         let retry_after_ms = retry_after(response.headers());
         let should_retry = response.headers().get("x-should-retry").map(|value| value == "true");
@@ -235,6 +246,23 @@ impl HttpProvider {
         }
         error
     }
+}
+
+/// Headers as they are sent.
+pub(super) fn header_map<N: AsRef<str>>(headers: &[(N, String)]) -> Result<HeaderMap, ErrorInfo> {
+    let mut map = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        let name = name.as_ref();
+        let invalid = |_| {
+            let message = format!("the header `{name}` configured for this provider is not valid HTTP");
+            ErrorInfo::new(ErrorCode::Internal, message)
+        };
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid(()))?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| invalid(()))?;
+        value.set_sensitive(true);
+        map.append(name, value);
+    }
+    Ok(map)
 }
 
 /// Decodes one message, and shows it as it came before that where this is wanted.

@@ -106,12 +106,21 @@ pub fn address(name: &str, config: &Config) -> Option<String> {
     Some(format!("{scheme}://{host}"))
 }
 
-/// A provider's section: its own, or that of the vendor that it is the same as, but for how it is asked.
-fn section_of(config: &Config, name: &str) -> Option<ProviderConfig> {
-    let own = config.providers.get(name).cloned();
-    own.or_else(|| {
-        let shared = config.providers.get(vendor(name)?.shares?)?.clone();
-        Some(ProviderConfig { wire_format: None, websocket: false, ..shared })
+/// Whose section a provider has: its own, or that of the vendor that it is the same as, but for how it is asked.
+pub fn section_name<'n>(config: &Config, name: &'n str) -> &'n str {
+    match vendor(name).and_then(|vendor| vendor.shares) {
+        Some(shared) if !config.providers.contains_key(name) => shared,
+        _ => name,
+    }
+}
+
+/// A provider's section. Of a shared one, only where and with which key to ask.
+pub fn section_of(config: &Config, name: &str) -> Option<ProviderConfig> {
+    let owner = section_name(config, name);
+    let section = config.providers.get(owner)?.clone();
+    Some(match owner == name {
+        true => section,
+        false => ProviderConfig { wire_format: None, websocket: false, ..section },
     })
 }
 
@@ -230,7 +239,7 @@ fn build(name: &str, vendor: Option<&Vendor>, section: Option<&ProviderConfig>) 
         (true, Some(vendor)) => vendor.models.iter().map(|model| (*model).to_owned()).collect(),
         _ => section.models,
     };
-    Ok(HttpProvider::new(adapter, upstream, models))
+    Ok(HttpProvider::new(adapter, upstream, models).over_socket(section.websocket))
 }
 
 /// Puts region and project into a vendor's base URL.
@@ -321,7 +330,7 @@ mod tests {
     #[test]
     fn several_keys_are_one_provider() {
         check("", &[("GROQ_API_KEYS", "a,b")], &["demo", "groq"], None);
-        check("[providers.openai]\napi_keys = ['a', 'b']", &[], &["demo", "openai"], None);
+        check("[providers.openai]\napi_keys = ['a', 'b']", &[], &["demo", "openai", "openai-responses"], None);
     }
 
     #[test]

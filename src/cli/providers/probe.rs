@@ -8,7 +8,7 @@ use tokenwire::{
         ErrorCode, ErrorInfo, FinishReason,
         message::{Message, Role},
     },
-    provider::{ModelEvent, ModelRequest, Off, Provider, Turn},
+    provider::{ModelEvent, ModelRequest, Off, Provider, Turn, registry},
 };
 use tokio::time::timeout;
 
@@ -139,8 +139,9 @@ impl Tried {
 }
 
 fn fix(code: ErrorCode, name: &str, loaded: &Loaded) -> Option<String> {
-    let section = loaded.config.providers.get(name);
-    let origin = |key: &str| loaded.provider_origin(name, key);
+    let owner = registry::section_name(&loaded.config, name);
+    let section = loaded.config.providers.get(owner);
+    let origin = |key: &str| loaded.provider_origin(owner, key);
     Some(match code {
         ErrorCode::Authentication if section.is_some_and(|section| section.api_key.is_some()) => {
             format!("the provider does not accept its key, which comes from {}", origin("api_key"))

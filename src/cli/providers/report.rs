@@ -33,7 +33,8 @@ pub(super) struct Row {
 impl Row {
     pub fn new(candidate: &Candidate, loaded: &Loaded) -> Self {
         let name = candidate.name.as_str();
-        let (vendor, section) = (vendor(name), loaded.config.providers.get(name));
+        let (vendor, section) = (vendor(name), registry::section_of(&loaded.config, name));
+        let section = section.as_ref();
         let wire_format = section.and_then(|section| section.wire_format.as_deref());
         Self {
             name: name.to_owned(),
@@ -90,7 +91,7 @@ fn authentication(vendor: Option<&Vendor>, section: Option<&ProviderConfig>) -> 
 }
 
 fn keys(section: Option<&ProviderConfig>) -> usize {
-    usize::from(section.is_some_and(|section| section.api_key.is_some()))
+    usize::from(section.is_some_and(|section| section.api_key.is_some() || section.bearer_token.is_some()))
 }
 
 /// A line per provider; with `in_full` the names of their models, too.

@@ -3,10 +3,13 @@
 //! An answer is a list of items: messages, reasoning, tool calls, and calls of tools that the provider runs
 //! itself. They arrive in events, in pieces, and each of them a second time when it is whole.
 
+mod continuation;
 mod decode;
 mod event;
+mod pool;
 mod request;
 mod server_tools;
+pub(super) mod socket;
 
 use tokenwire_protocol::ErrorInfo;
 
