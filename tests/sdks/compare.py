@@ -33,7 +33,7 @@ def differences(path, ours, theirs):
     elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
         for index, pair in enumerate(zip(ours, theirs)):
             yield from differences(f"{path}[{index}]", *pair)
-    elif json.dumps(ours) != json.dumps(theirs):
+    elif ours != theirs or isinstance(ours, bool) != isinstance(theirs, bool):
         yield f"{path}: tokenwire says {json.dumps(ours)}, the SDK {json.dumps(theirs)}"
 
 

@@ -1,6 +1,7 @@
 """The providers whose SDKs Tokenwire is held against, and what is known to differ."""
 
 import copy
+import re
 from dataclasses import dataclass, field
 from typing import Callable
 
@@ -58,6 +59,35 @@ def ollama_no_tools(body):
     """The Python SDK offers an empty list where there are no tools."""
     if body.get("tools") == []:
         del body["tools"]
+
+
+def gemini_defaults(body):
+    """The SDKs give the system a role and write out an empty configuration; the API looks at neither."""
+    body.get("systemInstruction", {}).pop("role", None)
+    if body.get("generationConfig") == {}:
+        del body["generationConfig"]
+
+
+def gemini_names(body):
+    """The API takes a field's name in both spellings, and the Python SDK uses both. Upper and lower case of a
+    level are the same, too."""
+
+    def respell(value):
+        if isinstance(value, list):
+            return [respell(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        fields = {re.sub("_([a-z])", lambda match: match[1].upper(), name): field for name, field in value.items()}
+        # Below these the names are the user's.
+        own = ("args", "response", "parametersJsonSchema", "responseJsonSchema")
+        return {name: field if name in own else respell(field) for name, field in fields.items()}
+
+    spelled = respell(body)
+    body.clear()
+    body.update(spelled)
+    thinking = body.get("generationConfig", {}).get("thinkingConfig", {})
+    if "thinkingLevel" in thinking:
+        thinking["thinkingLevel"] = thinking["thinkingLevel"].upper()
 
 
 PROVIDERS = [
@@ -119,5 +149,29 @@ PROVIDERS = [
         left_out={"budget": ["reasoning_budget"]},
         alike=[ollama_call_ids, ollama_no_tools],
         body_type='import("ollama").ChatRequest',
+    ),
+    Provider(
+        name="gemini",
+        script="gemini",
+        model="gemini-2.5-flash",
+        models={"effort": "gemini-3-pro-preview"},
+        env={"GOOGLE_GEMINI_BASE_URL": "{url}", "GEMINI_API_KEY": KEY},
+        left_out={"tool_forced": ["parallel_tool_calls"]},
+        alike=[gemini_names, gemini_defaults],
+        headers=("x-goog-api-key",),
+    ),
+    Provider(
+        name="vertex",
+        script="vertex",
+        model="gemini-2.5-flash",
+        models={"effort": "gemini-3-pro-preview"},
+        env={
+            "GOOGLE_VERTEX_BASE_URL": "{url}",
+            "GOOGLE_CLOUD_PROJECT": "my-project",
+            "GOOGLE_CLOUD_LOCATION": "us-central1",
+            "VERTEX_API_KEY": KEY,
+        },
+        left_out={"tool_forced": ["parallel_tool_calls"]},
+        alike=[gemini_names, gemini_defaults],
     ),
 ]
