@@ -11,13 +11,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import shapes
+import signature
 from conversations import CONVERSATIONS
 from providers import PROVIDERS
 from recorder import Recorder
 from tokenwire import Tokenwire
-
-SDKS = ("python", "node")
-
 
 def differences(path, ours, theirs):
     """Where two JSON values differ, as lines."""
@@ -41,7 +39,11 @@ def compare(provider, ours, theirs):
     """Where two requests differ, as lines."""
     yield from differences("method", ours.method, theirs.method)
     yield from differences("path", ours.path, theirs.path)
-    for header in provider.headers:
+    if provider.aws:
+        for who, request in (("tokenwire", ours), ("the SDK", theirs)):
+            if not signature.is_right(request):
+                yield f"the signature of {who} is wrong"
+    for header in () if provider.aws else provider.headers:
         yield from differences(f"header {header}", ours.headers.get(header), theirs.headers.get(header))
     yield from differences("body", provider.alike_body(ours.body), provider.alike_body(theirs.body))
 
@@ -87,10 +89,10 @@ def ask_sdk(folder, recorder, provider, sdk):
 
 def check(folder, recorder, tokenwire, provider, pool):
     """Every difference of one provider, as lines, and how many requests were compared."""
-    asked = {sdk: pool.submit(ask_sdk, folder, recorder, provider, sdk) for sdk in SDKS}
+    asked = {sdk: pool.submit(ask_sdk, folder, recorder, provider, sdk) for sdk in provider.sdks}
     requests, problems = ask_tokenwire(tokenwire, recorder, provider)
     compared = 0
-    for sdk in SDKS:
+    for sdk in provider.sdks:
         theirs, said = asked[sdk].result()
         for name, ours in requests.items():
             if name in theirs:

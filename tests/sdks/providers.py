@@ -1,9 +1,12 @@
 """The providers whose SDKs Tokenwire is held against, and what is known to differ."""
 
 import copy
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Callable
+
+import signature
 
 KEY = "key"
 
@@ -16,6 +19,8 @@ class Provider:
     model: str
     # What configures it; `{url}` is the recorder.
     env: dict
+    # Those of its SDKs that are asked.
+    sdks: tuple = ("python", "node")
     # Other models, by conversation.
     models: dict = field(default_factory=dict)
     # Conversations that it cannot have, with the field that the error names. No SDK can say them either.
@@ -30,6 +35,8 @@ class Provider:
     body_type: str = ""
     # Headers that must be equal.
     headers: tuple = ("authorization",)
+    # Whether requests are signed as AWS wants it.
+    aws: bool = False
 
     def alike_body(self, body):
         body = copy.deepcopy(body)
@@ -90,6 +97,23 @@ def gemini_names(body):
         thinking["thinkingLevel"] = thinking["thinkingLevel"].upper()
 
 
+def parsed_schema(body):
+    """A schema that is sent as text may be written in another order."""
+    format = body.get("outputConfig", {}).get("textFormat")
+    if format:
+        schema = format["structure"]["jsonSchema"]
+        schema["schema"] = json.loads(schema["schema"])
+
+
+ANTHROPIC_REFUSED = {"audio": "messages[0].content[1]", "logprobs": "logprobs"}
+ANTHROPIC_LEFT_OUT = {"sampling": ["seed", "top_p"], "penalties": ["presence_penalty", "frequency_penalty"]}
+
+AWS_ENV = {
+    "AWS_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": signature.ACCESS_KEY,
+    "AWS_SECRET_ACCESS_KEY": signature.SECRET_KEY,
+}
+
 PROVIDERS = [
     Provider(
         name="openai",
@@ -108,8 +132,8 @@ PROVIDERS = [
         model="claude-sonnet-4-5",
         models={"effort": "claude-opus-4-6"},
         env={"ANTHROPIC_BASE_URL": "{url}", "ANTHROPIC_API_KEY": KEY},
-        refused={"audio": "messages[0].content[1]", "logprobs": "logprobs"},
-        left_out={"sampling": ["seed", "top_p"], "penalties": ["presence_penalty", "frequency_penalty"]},
+        refused=ANTHROPIC_REFUSED,
+        left_out=ANTHROPIC_LEFT_OUT,
         body_type='import("@anthropic-ai/sdk").default.MessageCreateParamsStreaming',
         headers=("x-api-key", "anthropic-version"),
     ),
@@ -173,5 +197,46 @@ PROVIDERS = [
         },
         left_out={"tool_forced": ["parallel_tool_calls"]},
         alike=[gemini_names, gemini_defaults],
+    ),
+    Provider(
+        name="vertex-anthropic",
+        script="anthropic_vertex",
+        sdks=("python",),
+        model="claude-sonnet-4-5",
+        models={"effort": "claude-opus-4-6"},
+        env={
+            "ANTHROPIC_VERTEX_BASE_URL": "{url}/v1",
+            "ANTHROPIC_VERTEX_PROJECT_ID": "my-project",
+            "CLOUD_ML_REGION": "us-central1",
+            "VERTEX_ANTHROPIC_API_KEY": KEY,
+        },
+        refused=ANTHROPIC_REFUSED,
+        left_out=ANTHROPIC_LEFT_OUT,
+    ),
+    Provider(
+        name="bedrock",
+        script="bedrock",
+        model="us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        models={"effort": "us.anthropic.claude-opus-4-6-v1"},
+        env={"BEDROCK_BASE_URL": "{url}", **AWS_ENV},
+        refused={"image_url": "messages[0].content[1]", "logprobs": "logprobs"},
+        left_out={
+            "sampling": ["seed"],
+            "penalties": ["presence_penalty", "frequency_penalty"],
+            "tool_forced": ["parallel_tool_calls"],
+        },
+        alike=[parsed_schema],
+        aws=True,
+    ),
+    Provider(
+        name="bedrock-anthropic",
+        script="anthropic_bedrock",
+        sdks=("python",),
+        model="claude-sonnet-4-5",
+        models={"effort": "claude-opus-4-6"},
+        env={"ANTHROPIC_BEDROCK_BASE_URL": "{url}", **AWS_ENV},
+        refused={**ANTHROPIC_REFUSED, "image_url": "messages[0].content[1]"},
+        left_out=ANTHROPIC_LEFT_OUT,
+        aws=True,
     ),
 ]
