@@ -87,10 +87,12 @@ def ask_sdk(folder, recorder, provider, sdk):
     return requests, done.stderr
 
 
-def check(folder, recorder, tokenwire, provider, pool):
+def check(folder, binary, recorder, provider, pool):
     """Every difference of one provider, as lines, and how many requests were compared."""
     asked = {sdk: pool.submit(ask_sdk, folder, recorder, provider, sdk) for sdk in provider.sdks}
-    requests, problems = ask_tokenwire(tokenwire, recorder, provider)
+    url = recorder.url("tokenwire", provider.name, "-")
+    with Tokenwire(binary, {name: value.format(url=url) for name, value in provider.env.items()}) as tokenwire:
+        requests, problems = ask_tokenwire(tokenwire, recorder, provider)
     compared = 0
     for sdk in provider.sdks:
         theirs, said = asked[sdk].result()
@@ -109,19 +111,11 @@ def main():
     folder, binary, *wanted = sys.argv[1:]
     providers = [provider for provider in PROVIDERS if not wanted or provider.name in wanted]
     recorder = Recorder()
-    env = {}
-    for provider in providers:
-        url = recorder.url("tokenwire", provider.name, "-")
-        env |= {name: value.format(url=url) for name, value in provider.env.items()}
-    tokenwire = Tokenwire(binary, env)
     failed = False
-    try:
-        # The SDKs start as processes, as many at a time as there are cores on a small machine.
-        with ThreadPoolExecutor(2) as processes, ThreadPoolExecutor(len(providers)) as pool:
-            checks = [pool.submit(check, folder, recorder, tokenwire, provider, processes) for provider in providers]
-            checked = [check.result() for check in checks]
-    finally:
-        tokenwire.stop()
+    # The SDKs start as processes, as many at a time as there are cores on a small machine.
+    with ThreadPoolExecutor(2) as processes, ThreadPoolExecutor(len(providers)) as pool:
+        checks = [pool.submit(check, folder, binary, recorder, provider, processes) for provider in providers]
+        checked = [check.result() for check in checks]
     bodies = {
         provider: {name: provider.alike_body(request.body) for name, request in requests.items()}
         for provider, requests, *_ in checked

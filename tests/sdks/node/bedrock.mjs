@@ -67,8 +67,12 @@ export const sampling = (client) =>
     modelId,
     system: [{ text: "Be brief." }],
     messages: [question],
-    inferenceConfig: { temperature: 0.5, topP: 0.9, maxTokens: 100, stopSequences: ["END"] },
+    inferenceConfig: { temperature: 0.5, topP: 0.9, maxTokens: 100 },
   });
+
+/** @param {BedrockRuntimeClient} client */
+export const stop = (client) =>
+  ask(client, { modelId, messages: [question], inferenceConfig: { stopSequences: ["END"] } });
 
 /** @param {BedrockRuntimeClient} client */
 export const penalties = (client) =>

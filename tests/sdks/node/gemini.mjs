@@ -51,10 +51,12 @@ export const sampling = (client) =>
       temperature: 0.5,
       topP: 0.9,
       maxOutputTokens: 100,
-      stopSequences: ["END"],
       seed: 7,
     },
   });
+
+/** @param {GoogleGenAI} client */
+export const stop = (client) => ask(client, { model, contents: [question], config: { stopSequences: ["END"] } });
 
 /** @param {GoogleGenAI} client */
 export const penalties = (client) =>

@@ -56,8 +56,12 @@ def turns(client):
 
 
 def sampling(client):
-    config = {"temperature": 0.5, "topP": 0.9, "maxTokens": 100, "stopSequences": ["END"]}
+    config = {"temperature": 0.5, "topP": 0.9, "maxTokens": 100}
     ask(client, QUESTION, system=[{"text": "Be brief."}], inferenceConfig=config)
+
+
+def stop(client):
+    ask(client, QUESTION, inferenceConfig={"stopSequences": ["END"]})
 
 
 def penalties(client):

@@ -65,9 +65,12 @@ def sampling(client):
         temperature=0.5,
         top_p=0.9,
         max_output_tokens=100,
-        stop_sequences=["END"],
         seed=7,
     )
+
+
+def stop(client):
+    ask(client, QUESTION, stop_sequences=["END"])
 
 
 def penalties(client):
