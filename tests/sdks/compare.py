@@ -11,13 +11,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import shapes
+import signature
 from conversations import CONVERSATIONS
 from providers import PROVIDERS
 from recorder import Recorder
 from tokenwire import Tokenwire
-
-SDKS = ("python", "node")
-
 
 def differences(path, ours, theirs):
     """Where two JSON values differ, as lines."""
@@ -33,7 +31,7 @@ def differences(path, ours, theirs):
     elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
         for index, pair in enumerate(zip(ours, theirs)):
             yield from differences(f"{path}[{index}]", *pair)
-    elif json.dumps(ours) != json.dumps(theirs):
+    elif ours != theirs or isinstance(ours, bool) != isinstance(theirs, bool):
         yield f"{path}: tokenwire says {json.dumps(ours)}, the SDK {json.dumps(theirs)}"
 
 
@@ -41,7 +39,11 @@ def compare(provider, ours, theirs):
     """Where two requests differ, as lines."""
     yield from differences("method", ours.method, theirs.method)
     yield from differences("path", ours.path, theirs.path)
-    for header in provider.headers:
+    if provider.aws:
+        for who, request in (("tokenwire", ours), ("the SDK", theirs)):
+            if not signature.is_right(request):
+                yield f"the signature of {who} is wrong"
+    for header in () if provider.aws else provider.headers:
         yield from differences(f"header {header}", ours.headers.get(header), theirs.headers.get(header))
     yield from differences("body", provider.alike_body(ours.body), provider.alike_body(theirs.body))
 
@@ -85,12 +87,14 @@ def ask_sdk(folder, recorder, provider, sdk):
     return requests, done.stderr
 
 
-def check(folder, recorder, tokenwire, provider, pool):
+def check(folder, binary, recorder, provider, pool):
     """Every difference of one provider, as lines, and how many requests were compared."""
-    asked = {sdk: pool.submit(ask_sdk, folder, recorder, provider, sdk) for sdk in SDKS}
-    requests, problems = ask_tokenwire(tokenwire, recorder, provider)
+    asked = {sdk: pool.submit(ask_sdk, folder, recorder, provider, sdk) for sdk in provider.sdks}
+    url = recorder.url("tokenwire", provider.name, "-")
+    with Tokenwire(binary, {name: value.format(url=url) for name, value in provider.env.items()}) as tokenwire:
+        requests, problems = ask_tokenwire(tokenwire, recorder, provider)
     compared = 0
-    for sdk in SDKS:
+    for sdk in provider.sdks:
         theirs, said = asked[sdk].result()
         for name, ours in requests.items():
             if name in theirs:
@@ -107,19 +111,11 @@ def main():
     folder, binary, *wanted = sys.argv[1:]
     providers = [provider for provider in PROVIDERS if not wanted or provider.name in wanted]
     recorder = Recorder()
-    env = {}
-    for provider in providers:
-        url = recorder.url("tokenwire", provider.name, "-")
-        env |= {name: value.format(url=url) for name, value in provider.env.items()}
-    tokenwire = Tokenwire(binary, env)
     failed = False
-    try:
-        # The SDKs start as processes, as many at a time as there are cores on a small machine.
-        with ThreadPoolExecutor(2) as processes, ThreadPoolExecutor(len(providers)) as pool:
-            checks = [pool.submit(check, folder, recorder, tokenwire, provider, processes) for provider in providers]
-            checked = [check.result() for check in checks]
-    finally:
-        tokenwire.stop()
+    # The SDKs start as processes, as many at a time as there are cores on a small machine.
+    with ThreadPoolExecutor(2) as processes, ThreadPoolExecutor(len(providers)) as pool:
+        checks = [pool.submit(check, folder, binary, recorder, provider, processes) for provider in providers]
+        checked = [check.result() for check in checks]
     bodies = {
         provider: {name: provider.alike_body(request.body) for name, request in requests.items()}
         for provider, requests, *_ in checked

@@ -1,8 +1,12 @@
 """The providers whose SDKs Tokenwire is held against, and what is known to differ."""
 
 import copy
+import json
+import re
 from dataclasses import dataclass, field
 from typing import Callable
+
+import signature
 
 KEY = "key"
 
@@ -15,6 +19,8 @@ class Provider:
     model: str
     # What configures it; `{url}` is the recorder.
     env: dict
+    # Those of its SDKs that are asked.
+    sdks: tuple = ("python", "node")
     # Other models, by conversation.
     models: dict = field(default_factory=dict)
     # Conversations that it cannot have, with the field that the error names. No SDK can say them either.
@@ -29,6 +35,8 @@ class Provider:
     body_type: str = ""
     # Headers that must be equal.
     headers: tuple = ("authorization",)
+    # Whether requests are signed as AWS wants it.
+    aws: bool = False
 
     def alike_body(self, body):
         body = copy.deepcopy(body)
@@ -60,6 +68,52 @@ def ollama_no_tools(body):
         del body["tools"]
 
 
+def gemini_defaults(body):
+    """The SDKs give the system a role and write out an empty configuration; the API looks at neither."""
+    body.get("systemInstruction", {}).pop("role", None)
+    if body.get("generationConfig") == {}:
+        del body["generationConfig"]
+
+
+def gemini_names(body):
+    """The API takes a field's name in both spellings, and the Python SDK uses both. Upper and lower case of a
+    level are the same, too."""
+
+    def respell(value):
+        if isinstance(value, list):
+            return [respell(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        fields = {re.sub("_([a-z])", lambda match: match[1].upper(), name): field for name, field in value.items()}
+        # Below these the names are the user's.
+        own = ("args", "response", "parametersJsonSchema", "responseJsonSchema")
+        return {name: field if name in own else respell(field) for name, field in fields.items()}
+
+    spelled = respell(body)
+    body.clear()
+    body.update(spelled)
+    thinking = body.get("generationConfig", {}).get("thinkingConfig", {})
+    if "thinkingLevel" in thinking:
+        thinking["thinkingLevel"] = thinking["thinkingLevel"].upper()
+
+
+def parsed_schema(body):
+    """A schema that is sent as text may be written in another order."""
+    format = body.get("outputConfig", {}).get("textFormat")
+    if format:
+        schema = format["structure"]["jsonSchema"]
+        schema["schema"] = json.loads(schema["schema"])
+
+
+ANTHROPIC_REFUSED = {"audio": "messages[0].content[1]", "logprobs": "logprobs"}
+ANTHROPIC_LEFT_OUT = {"sampling": ["seed", "top_p"], "penalties": ["presence_penalty", "frequency_penalty"]}
+
+AWS_ENV = {
+    "AWS_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": signature.ACCESS_KEY,
+    "AWS_SECRET_ACCESS_KEY": signature.SECRET_KEY,
+}
+
 PROVIDERS = [
     Provider(
         name="openai",
@@ -73,13 +127,56 @@ PROVIDERS = [
         body_type='import("openai").default.ChatCompletionCreateParamsStreaming',
     ),
     Provider(
+        name="openai-responses",
+        script="openai_responses",
+        model="gpt-4.1",
+        models={"effort": "gpt-5"},
+        env={"OPENAI_BASE_URL": "{url}/v1", "OPENAI_API_KEY": KEY},
+        refused={"stop": "stop"},
+        left_out={
+            "sampling": ["seed"],
+            "penalties": ["top_k", "presence_penalty", "frequency_penalty"],
+            "budget": ["reasoning_budget"],
+        },
+        body_type='import("openai").default.Responses.ResponseCreateParamsStreaming',
+    ),
+    Provider(
+        name="azure",
+        script="azure",
+        model="gpt-4.1",
+        models={"effort": "gpt-5"},
+        env={
+            "AZURE_OPENAI_ENDPOINT": "{url}",
+            "AZURE_OPENAI_API_KEY": KEY,
+            "OPENAI_API_VERSION": "2025-04-01-preview",
+        },
+        left_out={"penalties": ["top_k"], "budget": ["reasoning_budget"]},
+        unsaid=["budget"],
+        headers=("api-key",),
+    ),
+    Provider(
+        name="azure-responses",
+        script="azure_responses",
+        sdks=("python",),
+        model="gpt-4.1",
+        models={"effort": "gpt-5"},
+        env={"AZURE_OPENAI_ENDPOINT": "{url}", "AZURE_OPENAI_API_KEY": KEY},
+        refused={"stop": "stop"},
+        left_out={
+            "sampling": ["seed"],
+            "penalties": ["top_k", "presence_penalty", "frequency_penalty"],
+            "budget": ["reasoning_budget"],
+        },
+        headers=("api-key",),
+    ),
+    Provider(
         name="anthropic",
         script="anthropic_messages",
         model="claude-sonnet-4-5",
         models={"effort": "claude-opus-4-6"},
         env={"ANTHROPIC_BASE_URL": "{url}", "ANTHROPIC_API_KEY": KEY},
-        refused={"audio": "messages[0].content[1]", "logprobs": "logprobs"},
-        left_out={"sampling": ["seed", "top_p"], "penalties": ["presence_penalty", "frequency_penalty"]},
+        refused=ANTHROPIC_REFUSED,
+        left_out=ANTHROPIC_LEFT_OUT,
         body_type='import("@anthropic-ai/sdk").default.MessageCreateParamsStreaming',
         headers=("x-api-key", "anthropic-version"),
     ),
@@ -119,5 +216,70 @@ PROVIDERS = [
         left_out={"budget": ["reasoning_budget"]},
         alike=[ollama_call_ids, ollama_no_tools],
         body_type='import("ollama").ChatRequest',
+    ),
+    Provider(
+        name="gemini",
+        script="gemini",
+        model="gemini-2.5-flash",
+        models={"effort": "gemini-3-pro-preview"},
+        env={"GOOGLE_GEMINI_BASE_URL": "{url}", "GEMINI_API_KEY": KEY},
+        left_out={"tool_forced": ["parallel_tool_calls"]},
+        alike=[gemini_names, gemini_defaults],
+        headers=("x-goog-api-key",),
+    ),
+    Provider(
+        name="vertex",
+        script="vertex",
+        model="gemini-2.5-flash",
+        models={"effort": "gemini-3-pro-preview"},
+        env={
+            "GOOGLE_VERTEX_BASE_URL": "{url}",
+            "GOOGLE_CLOUD_PROJECT": "my-project",
+            "GOOGLE_CLOUD_LOCATION": "us-central1",
+            "VERTEX_API_KEY": KEY,
+        },
+        left_out={"tool_forced": ["parallel_tool_calls"]},
+        alike=[gemini_names, gemini_defaults],
+    ),
+    Provider(
+        name="vertex-anthropic",
+        script="anthropic_vertex",
+        sdks=("python",),
+        model="claude-sonnet-4-5",
+        models={"effort": "claude-opus-4-6"},
+        env={
+            "ANTHROPIC_VERTEX_BASE_URL": "{url}/v1",
+            "ANTHROPIC_VERTEX_PROJECT_ID": "my-project",
+            "CLOUD_ML_REGION": "us-central1",
+            "VERTEX_ANTHROPIC_API_KEY": KEY,
+        },
+        refused=ANTHROPIC_REFUSED,
+        left_out=ANTHROPIC_LEFT_OUT,
+    ),
+    Provider(
+        name="bedrock",
+        script="bedrock",
+        model="us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        models={"effort": "us.anthropic.claude-opus-4-6-v1"},
+        env={"BEDROCK_BASE_URL": "{url}", **AWS_ENV},
+        refused={"image_url": "messages[0].content[1]", "logprobs": "logprobs"},
+        left_out={
+            "sampling": ["seed"],
+            "penalties": ["presence_penalty", "frequency_penalty"],
+            "tool_forced": ["parallel_tool_calls"],
+        },
+        alike=[parsed_schema],
+        aws=True,
+    ),
+    Provider(
+        name="bedrock-anthropic",
+        script="anthropic_bedrock",
+        sdks=("python",),
+        model="claude-sonnet-4-5",
+        models={"effort": "claude-opus-4-6"},
+        env={"ANTHROPIC_BEDROCK_BASE_URL": "{url}", **AWS_ENV},
+        refused={**ANTHROPIC_REFUSED, "image_url": "messages[0].content[1]"},
+        left_out=ANTHROPIC_LEFT_OUT,
+        aws=True,
     ),
 ]

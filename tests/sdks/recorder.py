@@ -17,6 +17,9 @@ class Request:
     # Names in lower case.
     headers: dict
     body: object
+    # As they were sent.
+    raw_path: str
+    raw_body: bytes
 
 
 class Recorder:
@@ -33,7 +36,7 @@ class Recorder:
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
                 _, who, provider, conversation, path = self.path.split("/", 4)
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                request = Request(self.command, f"/{path}", headers, json.loads(body))
+                request = Request(self.command, f"/{path}", headers, json.loads(body), self.path, body)
                 recorder._requests.setdefault((who, provider, conversation), []).append(request)
                 self.send_response(400)
                 self.send_header("content-type", "application/json")

@@ -31,7 +31,10 @@ class Tokenwire:
         else:
             raise SystemExit("tokenwire did not start")
 
-    def stop(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         self._process.kill()
         self._process.wait()
         self._folder.cleanup()

@@ -49,8 +49,10 @@ export const sampling = (client) =>
     system: "Be brief.",
     messages: [question],
     temperature: 0.5,
-    stop_sequences: ["END"],
   });
+
+/** @param {Anthropic} client */
+export const stop = (client) => ask(client, { model, max_tokens, messages: [question], stop_sequences: ["END"] });
 
 /** @param {Anthropic} client */
 export const penalties = (client) => ask(client, { model, max_tokens, messages: [question], top_k: 40 });

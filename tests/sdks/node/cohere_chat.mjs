@@ -68,9 +68,11 @@ export const sampling = (client) =>
     temperature: 0.5,
     p: 0.9,
     maxTokens: 100,
-    stopSequences: ["END"],
     seed: 7,
   });
+
+/** @param {CohereClientV2} client */
+export const stop = (client) => ask(client, { model, messages: [question], stopSequences: ["END"] });
 
 /** @param {CohereClientV2} client */
 export const penalties = (client) =>

@@ -58,9 +58,11 @@ export const sampling = (client) =>
     temperature: 0.5,
     topP: 0.9,
     maxTokens: 100,
-    stop: ["END"],
     randomSeed: 7,
   });
+
+/** @param {Mistral} client */
+export const stop = (client) => ask(client, { model, messages: [question], stop: ["END"] });
 
 /** @param {Mistral} client */
 export const penalties = (client) =>

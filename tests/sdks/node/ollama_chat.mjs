@@ -42,8 +42,11 @@ export const sampling = (client) =>
   ask(client, {
     model,
     messages: [{ role: "system", content: "Be brief." }, question],
-    options: { temperature: 0.5, top_p: 0.9, num_predict: 100, stop: ["END"], seed: 7 },
+    options: { temperature: 0.5, top_p: 0.9, num_predict: 100, seed: 7 },
   });
+
+/** @param {Ollama} client */
+export const stop = (client) => ask(client, { model, messages: [question], options: { stop: ["END"] } });
 
 /** @param {Ollama} client */
 export const penalties = (client) =>

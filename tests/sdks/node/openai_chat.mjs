@@ -56,9 +56,11 @@ export const sampling = (client) =>
     temperature: 0.5,
     top_p: 0.9,
     max_completion_tokens: 100,
-    stop: ["END"],
     seed: 7,
   });
+
+/** @param {OpenAI} client */
+export const stop = (client) => ask(client, { model, messages: [question], stop: ["END"] });
 
 /** @param {OpenAI} client */
 export const penalties = (client) =>

@@ -46,8 +46,11 @@ def sampling(client):
         system="Be brief.",
         temperature=0.5,
         max_tokens=100,
-        stop_sequences=["END"],
     )
+
+
+def stop(client):
+    ask(client, user(text(QUESTION)), stop_sequences=["END"])
 
 
 def penalties(client):

@@ -48,7 +48,11 @@ def turns(client):
 
 def sampling(client):
     system = {"role": "system", "content": "Be brief."}
-    ask(client, system, QUESTION, temperature=0.5, p=0.9, max_tokens=100, stop_sequences=["END"], seed=7)
+    ask(client, system, QUESTION, temperature=0.5, p=0.9, max_tokens=100, seed=7)
+
+
+def stop(client):
+    ask(client, QUESTION, stop_sequences=["END"])
 
 
 def penalties(client):

@@ -46,7 +46,11 @@ def turns(client):
 
 def sampling(client):
     messages = [{"role": "system", "content": "Be brief."}, *QUESTION]
-    ask(client, messages, temperature=0.5, top_p=0.9, max_tokens=100, stop=["END"], random_seed=7)
+    ask(client, messages, temperature=0.5, top_p=0.9, max_tokens=100, random_seed=7)
+
+
+def stop(client):
+    ask(client, QUESTION, stop=["END"])
 
 
 def penalties(client):

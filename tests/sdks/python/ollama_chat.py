@@ -41,8 +41,12 @@ def turns(client):
 
 def sampling(client):
     system = {"role": "system", "content": "Be brief."}
-    options = {"temperature": 0.5, "top_p": 0.9, "num_predict": 100, "stop": ["END"], "seed": 7}
+    options = {"temperature": 0.5, "top_p": 0.9, "num_predict": 100, "seed": 7}
     ask(client, system, QUESTION, options=options)
+
+
+def stop(client):
+    ask(client, QUESTION, options={"stop": ["END"]})
 
 
 def penalties(client):
