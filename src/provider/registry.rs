@@ -186,7 +186,7 @@ fn build(name: &str, vendor: Option<&Vendor>, section: Option<&ProviderConfig>) 
         name: name.to_owned(),
         base_url: match vendor.map(|vendor| vendor.credentials) {
             Some(Credentials::Google) => google::base_url(base_url, &section)?,
-            _ => fill(base_url, &section)?,
+            _ => fill(base_url, &section).map_err(|off| without_setting(off, vendor))?,
         }
         .trim_end_matches('/')
         .to_owned(),
@@ -212,10 +212,24 @@ fn fill(base_url: &str, section: &ProviderConfig) -> Result<String, Off> {
     for (key, value) in [("region", &section.region), ("project", &section.project)] {
         let place = format!("{{{key}}}");
         if filled.contains(&place) {
-            filled = filled.replace(&place, value.as_deref().ok_or(Off::Incomplete(key))?);
+            let value = value.as_deref().ok_or(Off::Incomplete(key))?;
+            // Databricks' own variable holds an address.
+            let value = value.trim_start_matches("https://").trim_end_matches('/');
+            filled = filled.replace(&place, value);
         }
     }
     Ok(filled)
+}
+
+/// A vendor that lacks a part of its base URL is off, and not wrong, where a variable could say it: its key may
+/// stand in the environment for something else.
+fn without_setting(off: Off, vendor: Option<&Vendor>) -> Off {
+    let Off::Incomplete(key) = off else { return off };
+    let settings = vendor.map_or(&[][..], |vendor| vendor.settings_env);
+    match settings.iter().find(|(name, _)| *name == key) {
+        Some((_, variable)) => Off::NoKey((*variable).to_owned()),
+        None => off,
+    }
 }
 
 fn wire_format(vendor: Option<&Vendor>, section: &ProviderConfig) -> Option<Arc<dyn Adapter>> {
@@ -287,6 +301,16 @@ mod tests {
     fn another_base_url_makes_the_key_optional() {
         check("", &[("OPENAI_BASE_URL", "http://localhost:1/v1")], &["demo", "openai"], None);
         check("[providers.openai]\nbase_url = 'http://localhost:1/v1'", &[], &["demo", "openai"], None);
+    }
+
+    #[test]
+    fn an_address_with_an_account_in_it_needs_the_account() {
+        let key = ("CLOUDFLARE_API_TOKEN", "k");
+        check("", &[key], &["demo"], Some(("cloudflare", "set CLOUDFLARE_ACCOUNT_ID")));
+        check("", &[key, ("CLOUDFLARE_ACCOUNT_ID", "a")], &["demo", "cloudflare"], None);
+        let databricks = [("DATABRICKS_TOKEN", "k"), ("DATABRICKS_HOST", "https://dbc-1.cloud.databricks.com/")];
+        let config = load("", &databricks);
+        assert_eq!(address("databricks", &config).as_deref(), Some("https://dbc-1.cloud.databricks.com"));
     }
 
     #[test]
