@@ -47,6 +47,7 @@ pub mod openai_responses;
 mod options;
 pub mod registry;
 mod request;
+mod rules;
 mod said;
 mod template;
 mod tool_calls;

@@ -253,7 +253,10 @@ fn fill(base_url: &str, vendor: Option<&Vendor>, section: &ProviderConfig) -> Re
                 Some((_, variable)) => Off::NoKey((*variable).to_owned()),
                 None => Off::Incomplete(key),
             };
-            filled = filled.replace(&place, value.as_deref().ok_or_else(missing)?);
+            let value = value.as_deref().ok_or_else(missing)?;
+            // Databricks' own variable holds an address.
+            let value = value.trim_start_matches("https://").trim_end_matches('/');
+            filled = filled.replace(&place, value);
         }
     }
     Ok(filled)
@@ -393,6 +396,16 @@ mod tests {
             assert!(!format!("{section:?}").contains("AWS"), "{section:?}");
         }
         assert_eq!(load("[providers.openai]", &keys).providers["openai"].environment.len(), 0);
+    }
+
+    #[test]
+    fn an_address_with_an_account_in_it_needs_the_account() {
+        let key = ("CLOUDFLARE_API_TOKEN", "k");
+        check("", &[key], &["demo"], Some(("cloudflare", "set CLOUDFLARE_ACCOUNT_ID")));
+        check("", &[key, ("CLOUDFLARE_ACCOUNT_ID", "a")], &["demo", "cloudflare"], None);
+        let databricks = [("DATABRICKS_TOKEN", "k"), ("DATABRICKS_HOST", "https://dbc-1.cloud.databricks.com/")];
+        let config = load("", &databricks);
+        assert_eq!(address("databricks", &config).as_deref(), Some("https://dbc-1.cloud.databricks.com"));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-pub use super::call_ids::CallIdRule;
 use super::{
     Adapter,
     anthropic::Anthropic,
@@ -13,10 +12,15 @@ use super::{
     openai,
     openai_chat::OpenAiChat,
     openai_responses::OpenAiResponses,
+    rules::{GROQ_MODELS, MISTRAL_MODELS, MOONSHOT_MODELS, OPENAI_MODELS, XAI_MODELS},
+};
+pub use super::{
+    call_ids::CallIdRule,
+    rules::{Lack, ModelRule},
 };
 
 /// How a vendor departs from its wire format. The default suits a server that nobody has heard of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quirks {
     /// What stands between the base URL and the path of OpenAI's APIs. What the base URL ends with and this
     /// begins with is not repeated.
@@ -33,8 +37,24 @@ pub struct Quirks {
     pub developer_role: bool,
     /// Where the reasoning effort goes.
     pub effort: Effort,
+    /// Whether a tool that must be called is called only without thinking, which then has to be switched off.
+    pub calls_without_thinking: bool,
     /// Whether the reasoning of earlier answers may stand in the conversation.
     pub takes_reasoning: bool,
+    /// The fields of a message that are not in its wire format and still sent. `None`: all.
+    pub message_fields: Option<&'static [&'static str]>,
+    /// The field of a last message of the model's that says to go on with it. `None`: none is needed, or it cannot.
+    pub prefill_field: Option<&'static str>,
+    /// How files and audio are written.
+    pub parts: PartShape,
+    /// Whether hints what to cache are taken. Elsewhere they are left out.
+    pub cache_control: bool,
+    /// The highest temperature.
+    pub max_temperature: f64,
+    /// What it refuses.
+    pub lacks: &'static [Lack],
+    /// What some of its models want differently. The first that fits counts.
+    pub models: &'static [ModelRule],
     /// Which ids of tool calls are accepted.
     pub call_ids: CallIdRule,
     /// Whether the result of a tool must name the tool.
@@ -58,7 +78,15 @@ impl Quirks {
         include_usage: true,
         developer_role: false,
         effort: Effort::Field,
+        calls_without_thinking: false,
         takes_reasoning: false,
+        message_fields: None,
+        prefill_field: None,
+        parts: PartShape::OpenAi,
+        cache_control: false,
+        max_temperature: 2.0,
+        lacks: &[],
+        models: &[],
         call_ids: CallIdRule::Any,
         name_in_tool_result: false,
         host: Host::Own,
@@ -97,14 +125,28 @@ pub enum Effort {
     /// `reasoning_effort`, as it is.
     #[default]
     Field,
-    /// `reasoning: {effort}`.
+    /// `reasoning: {effort}`, or `{max_tokens}`.
     Object,
     /// `thinking: {type}`: on, or off for `none`.
     Thinking,
-    /// `enable_thinking`: on, or off for `none`.
+    /// `thinking: {type}`, and `reasoning_effort` where it is on.
+    ThinkingAndField,
+    /// `enable_thinking`: on, or off for `none`; and `thinking_budget`.
     EnableThinking,
+    /// `prompt_mode`: `reasoning`, or `null` for `none`.
+    PromptMode,
     /// `chat_template_kwargs`, which servers of open models hand to the model's template.
     TemplateArguments,
+}
+
+/// How files and audio are written in a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PartShape {
+    /// As OpenAI writes them.
+    #[default]
+    OpenAi,
+    /// As Mistral does: a document by its URL, and audio without its format.
+    Mistral,
 }
 
 /// What a vendor is asked with.
@@ -261,7 +303,13 @@ const fn local(
 
 /// OpenAI, in chat completions.
 const OPENAI: Vendor = Vendor {
-    quirks: Quirks { max_tokens_field: "max_completion_tokens", developer_role: true, ..Quirks::DEFAULT },
+    quirks: Quirks {
+        max_tokens_field: "max_completion_tokens",
+        developer_role: true,
+        lacks: &[Lack::TopK, Lack::ImagesInResults],
+        models: OPENAI_MODELS,
+        ..Quirks::DEFAULT
+    },
     ..chat(
         "openai",
         "https://api.openai.com/v1",
@@ -350,7 +398,13 @@ pub const VENDORS: &[Vendor] = &[
         &["claude-sonnet-4-5@20250929", "claude-haiku-4-5@20251001", "claude-opus-4-5@20251101"],
     ),
     Vendor {
-        quirks: Quirks { prefix: "/openai/v1", max_tokens_field: "max_completion_tokens", ..Quirks::DEFAULT },
+        quirks: Quirks {
+            prefix: "/openai/v1",
+            max_tokens_field: "max_completion_tokens",
+            lacks: &[Lack::TopK, Lack::Penalties, Lack::Logprobs, Lack::Audio, Lack::Files, Lack::ImagesInResults],
+            models: GROQ_MODELS,
+            ..Quirks::DEFAULT
+        },
         ..chat(
             "groq",
             "https://api.groq.com",
@@ -361,7 +415,21 @@ pub const VENDORS: &[Vendor] = &[
     },
     Vendor {
         // In thinking mode it answers 400 when the reasoning of an answer with tool calls is missing.
-        quirks: Quirks { effort: Effort::Thinking, takes_reasoning: true, ..Quirks::DEFAULT },
+        quirks: Quirks {
+            effort: Effort::ThinkingAndField,
+            calls_without_thinking: true,
+            takes_reasoning: true,
+            lacks: &[
+                Lack::TopK,
+                Lack::Seed,
+                Lack::ParallelToolCalls,
+                Lack::JsonSchema,
+                Lack::Images,
+                Lack::Audio,
+                Lack::Files,
+            ],
+            ..Quirks::DEFAULT
+        },
         ..chat(
             "deepseek",
             "https://api.deepseek.com",
@@ -377,6 +445,14 @@ pub const VENDORS: &[Vendor] = &[
             seed_field: "random_seed",
             call_ids: CallIdRule::Nine,
             name_in_tool_result: true,
+            // It takes its thinking back as a part of the content, and in no field.
+            takes_reasoning: true,
+            message_fields: Some(&["prefix"]),
+            prefill_field: Some("prefix"),
+            parts: PartShape::Mistral,
+            max_temperature: 1.5,
+            lacks: &[Lack::TopK, Lack::Logprobs],
+            models: MISTRAL_MODELS,
             ..Quirks::DEFAULT
         },
         ..chat(
@@ -388,7 +464,12 @@ pub const VENDORS: &[Vendor] = &[
         )
     },
     Vendor {
-        quirks: Quirks { max_tokens_field: "max_completion_tokens", ..Quirks::DEFAULT },
+        quirks: Quirks {
+            max_tokens_field: "max_completion_tokens",
+            lacks: &[Lack::TopK, Lack::Audio, Lack::Files],
+            models: XAI_MODELS,
+            ..Quirks::DEFAULT
+        },
         ..chat(
             "xai",
             "https://api.x.ai/v1",
@@ -399,7 +480,7 @@ pub const VENDORS: &[Vendor] = &[
     },
     Vendor {
         // It wants `reasoning_details` back as they were.
-        quirks: Quirks { effort: Effort::Object, takes_reasoning: true, ..Quirks::DEFAULT },
+        quirks: Quirks { effort: Effort::Object, takes_reasoning: true, cache_control: true, ..Quirks::DEFAULT },
         ..chat(
             "openrouter",
             "https://openrouter.ai/api/v1",
@@ -410,7 +491,12 @@ pub const VENDORS: &[Vendor] = &[
     },
     Vendor {
         // It sends usage without being asked.
-        quirks: Quirks { include_usage: false, ..Quirks::DEFAULT },
+        quirks: Quirks {
+            include_usage: false,
+            // It wants a number there.
+            lacks: &[Lack::Logprobs, Lack::Files],
+            ..Quirks::DEFAULT
+        },
         ..chat(
             "together",
             "https://api.together.xyz/v1",
@@ -431,7 +517,13 @@ pub const VENDORS: &[Vendor] = &[
         )
     },
     Vendor {
-        quirks: Quirks { prefix: "/v1", max_tokens_field: "max_completion_tokens", ..Quirks::DEFAULT },
+        quirks: Quirks {
+            prefix: "/v1",
+            max_tokens_field: "max_completion_tokens",
+            max_temperature: 1.5,
+            lacks: &[Lack::TopK, Lack::Audio, Lack::Files, Lack::ImagesInResults],
+            ..Quirks::DEFAULT
+        },
         ..chat(
             "cerebras",
             "https://api.cerebras.ai",
@@ -440,15 +532,31 @@ pub const VENDORS: &[Vendor] = &[
             &["gpt-oss-120b", "qwen-3-235b-a22b-instruct-2507", "llama-3.3-70b"],
         )
     },
-    chat(
-        "perplexity",
-        "https://api.perplexity.ai",
-        "PERPLEXITY_BASE_URL",
-        "PERPLEXITY_API_KEY",
-        &["sonar", "sonar-pro", "sonar-reasoning-pro"],
-    ),
     Vendor {
-        quirks: Quirks { effort: Effort::Thinking, takes_reasoning: true, ..Quirks::DEFAULT },
+        quirks: Quirks {
+            max_temperature: 1.99,
+            // Tools are for its other API.
+            lacks: &[Lack::Tools, Lack::Seed, Lack::Stop, Lack::Logprobs, Lack::JsonObject, Lack::Audio],
+            ..Quirks::DEFAULT
+        },
+        ..chat(
+            "perplexity",
+            "https://api.perplexity.ai",
+            "PERPLEXITY_BASE_URL",
+            "PERPLEXITY_API_KEY",
+            &["sonar", "sonar-pro", "sonar-reasoning-pro"],
+        )
+    },
+    Vendor {
+        quirks: Quirks {
+            effort: Effort::Thinking,
+            takes_reasoning: true,
+            prefill_field: Some("partial"),
+            max_temperature: 1.0,
+            lacks: &[Lack::TopK, Lack::Seed, Lack::ParallelToolCalls, Lack::Audio, Lack::Files],
+            models: MOONSHOT_MODELS,
+            ..Quirks::DEFAULT
+        },
         ..chat(
             "moonshot",
             "https://api.moonshot.ai/v1",
@@ -458,7 +566,14 @@ pub const VENDORS: &[Vendor] = &[
         )
     },
     Vendor {
-        quirks: Quirks { effort: Effort::EnableThinking, ..Quirks::DEFAULT },
+        quirks: Quirks {
+            effort: Effort::EnableThinking,
+            prefill_field: Some("partial"),
+            cache_control: true,
+            max_temperature: 1.99,
+            lacks: &[Lack::Files],
+            ..Quirks::DEFAULT
+        },
         ..chat(
             "dashscope",
             "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
@@ -468,7 +583,21 @@ pub const VENDORS: &[Vendor] = &[
         )
     },
     Vendor {
-        quirks: Quirks { effort: Effort::Thinking, ..Quirks::DEFAULT },
+        quirks: Quirks {
+            effort: Effort::Thinking,
+            max_temperature: 1.0,
+            lacks: &[
+                Lack::TopK,
+                Lack::Penalties,
+                Lack::Seed,
+                Lack::Logprobs,
+                Lack::ParallelToolCalls,
+                Lack::ToolChoice,
+                Lack::JsonSchema,
+                Lack::Audio,
+            ],
+            ..Quirks::DEFAULT
+        },
         ..chat(
             "zhipu",
             "https://api.z.ai/api/paas/v4",
@@ -510,7 +639,67 @@ pub const VENDORS: &[Vendor] = &[
     chat("siliconflow", "https://api.siliconflow.com/v1", "SILICONFLOW_BASE_URL", "SILICONFLOW_API_KEY", &[]),
     chat("minimax", "https://api.minimax.io/v1", "MINIMAX_BASE_URL", "MINIMAX_API_KEY", &[]),
     chat("venice", "https://api.venice.ai/api/v1", "VENICE_BASE_URL", "VENICE_API_KEY", &[]),
-    chat("vercel", "https://ai-gateway.vercel.sh/v1", "AI_GATEWAY_BASE_URL", "AI_GATEWAY_API_KEY", &[]),
+    Vendor {
+        quirks: Quirks { effort: Effort::Object, takes_reasoning: true, cache_control: true, ..Quirks::DEFAULT },
+        ..chat("vercel", "https://ai-gateway.vercel.sh/v1", "AI_GATEWAY_BASE_URL", "AI_GATEWAY_API_KEY", &[])
+    },
+    Vendor {
+        quirks: Quirks {
+            max_tokens_field: "max_completion_tokens",
+            lacks: &[Lack::TopK, Lack::ImagesInResults],
+            models: OPENAI_MODELS,
+            ..Quirks::DEFAULT
+        },
+        ..chat(
+            "github",
+            "https://models.github.ai/inference",
+            "GITHUB_MODELS_BASE_URL",
+            "GITHUB_MODELS_TOKEN",
+            &["openai/gpt-4.1", "openai/gpt-5-mini", "deepseek/deepseek-v3-0324"],
+        )
+    },
+    // The key is a token of Copilot itself, which lives for half an hour, or of an account that may use its API.
+    Vendor {
+        quirks: Quirks { models: OPENAI_MODELS, ..Quirks::DEFAULT },
+        ..chat("copilot", "https://api.githubcopilot.com", "GITHUB_COPILOT_BASE_URL", "GITHUB_COPILOT_TOKEN", &[])
+    },
+    Vendor {
+        settings_env: &[("project", "DATABRICKS_HOST")],
+        quirks: Quirks { cache_control: true, ..Quirks::DEFAULT },
+        ..chat(
+            "databricks",
+            "https://{project}/serving-endpoints",
+            "DATABRICKS_BASE_URL",
+            "DATABRICKS_TOKEN",
+            &["databricks-claude-sonnet-4-5", "databricks-gpt-oss-120b"],
+        )
+    },
+    Vendor {
+        settings_env: &[("project", "SNOWFLAKE_ACCOUNT")],
+        // It wants the reasoning of Claude back as it was.
+        quirks: Quirks { max_tokens_field: "max_completion_tokens", takes_reasoning: true, ..Quirks::DEFAULT },
+        ..chat(
+            "snowflake",
+            "https://{project}.snowflakecomputing.com/api/v2/cortex/v1",
+            "SNOWFLAKE_BASE_URL",
+            "SNOWFLAKE_PAT",
+            &["claude-sonnet-4-5", "openai-gpt-5"],
+        )
+    },
+    Vendor {
+        settings_env: &[("project", "CLOUDFLARE_ACCOUNT_ID")],
+        ..chat(
+            "cloudflare",
+            "https://api.cloudflare.com/client/v4/accounts/{project}/ai/v1",
+            "CLOUDFLARE_BASE_URL",
+            "CLOUDFLARE_API_TOKEN",
+            &["@cf/openai/gpt-oss-120b", "@cf/meta/llama-3.3-70b-instruct-fp8-fast"],
+        )
+    },
+    chat("doubleword", "https://api.doubleword.ai/v1", "DOUBLEWORD_BASE_URL", "DOUBLEWORD_API_KEY", &[]),
+    chat("crusoe", "https://managed-inference-api-proxy.crusoecloud.com/v1", "CRUSOE_BASE_URL", "CRUSOE_API_KEY", &[]),
+    chat("baseten", "https://inference.baseten.co/v1", "BASETEN_BASE_URL", "BASETEN_API_KEY", &[]),
+    chat("hyperbolic", "https://api.hyperbolic.xyz/v1", "HYPERBOLIC_BASE_URL", "HYPERBOLIC_API_KEY", &[]),
     Vendor {
         wire_format: "cohere",
         settings_env: &[("api_key", "COHERE_API_KEY"), ("base_url", "CO_API_URL")],
@@ -531,6 +720,17 @@ pub const VENDORS: &[Vendor] = &[
     local("vllm", "http://localhost:8000/v1", "VLLM_BASE_URL", "VLLM_API_KEY"),
     local("sglang", "http://localhost:30000/v1", "SGLANG_BASE_URL", "SGLANG_API_KEY"),
     local("llamacpp", "http://localhost:8080/v1", "LLAMACPP_BASE_URL", "LLAMACPP_API_KEY"),
+    local("tgi", "http://localhost:8080/v1", "TGI_BASE_URL", "TGI_API_KEY"),
+    local("mistralrs", "http://localhost:1234/v1", "MISTRALRS_BASE_URL", "MISTRALRS_API_KEY"),
+    Vendor {
+        quirks: Quirks { prefix: "/v1", ..Quirks::DEFAULT },
+        ..local("gpustack", "http://localhost", "GPUSTACK_BASE_URL", "GPUSTACK_API_KEY")
+    },
+    // A proxy of one's own, with vendors of all kinds behind it.
+    Vendor {
+        quirks: Quirks { cache_control: true, ..Quirks::DEFAULT },
+        ..local("litellm", "http://localhost:4000/v1", "LITELLM_BASE_URL", "LITELLM_API_KEY")
+    },
     Vendor {
         quirks: Quirks::DEFAULT,
         ..local("lmstudio", "http://localhost:1234/v1", "LMSTUDIO_BASE_URL", "LMSTUDIO_API_KEY")

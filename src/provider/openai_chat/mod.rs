@@ -8,6 +8,7 @@ mod beyond;
 mod chunk;
 mod decode;
 mod hand_back;
+mod messages;
 mod request;
 mod usage;
 
