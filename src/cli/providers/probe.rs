@@ -142,8 +142,9 @@ fn fix(code: ErrorCode, name: &str, loaded: &Loaded) -> Option<String> {
     let section = loaded.config.providers.get(name);
     let origin = |key: &str| loaded.provider_origin(name, key);
     Some(match code {
-        ErrorCode::Authentication if section.is_some_and(|section| section.api_key.is_some()) => {
-            format!("the provider does not accept its key, which comes from {}", origin("api_key"))
+        ErrorCode::Authentication if section.is_some_and(|section| section.has_key()) => {
+            let key = if section.is_some_and(|section| section.api_key.is_some()) { "api_key" } else { "api_keys" };
+            format!("the provider does not accept its key, which comes from {}", origin(key))
         }
         ErrorCode::Authentication => format!("it wants a key: set `api_key_env` in [providers.{name}]"),
         ErrorCode::Permission => format!("its key may not use this model: try another with --model {name}/..."),
