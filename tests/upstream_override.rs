@@ -238,6 +238,24 @@ async fn a_key_that_is_refused_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn a_clients_key_takes_no_turns_with_the_servers() {
+    let mut server = TestServer::with(|config| {
+        config.client_upstreams.allow_api_key = true;
+        let openai = config.providers.get_mut("openai").unwrap();
+        openai.api_key = None;
+        openai.api_keys = vec!["upstream-key-1".to_owned(), "upstream-key-2".to_owned()];
+    })
+    .await;
+    let mut client = server.client().await;
+    client.send(start_at("g", json!({"api_key": "key-of-the-client"}))).await;
+    let call = server.upstream.call().await;
+    assert_eq!(call.headers["authorization"], "Bearer key-of-the-client");
+    call.status(429, &[], "{}").await;
+    assert_eq!(client.end_of("g").await["error"]["code"], "rate_limit");
+    assert_eq!(server.upstream.connections(), 1, "none of the server's keys is tried in its place");
+}
+
+#[tokio::test]
 async fn a_clients_key_is_enough_for_a_provider_that_the_server_has_none_for() {
     let mut server = TestServer::with(|config| {
         config.client_upstreams.allow_api_key = true;

@@ -199,3 +199,31 @@ pub(super) fn transport(error: reqwest::Error) -> ErrorInfo {
         ErrorInfo::new(ErrorCode::Network, "the connection to the provider broke")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_leads_only_where_it_may() {
+        for (name, space) in [
+            ("8.8.8.8", Space::Public),
+            ("localhost", Space::Private),
+            ("10.0.0.1", Space::Private),
+            ("fd00::1", Space::Private),
+            ("169.254.169.254", Space::Nobodys),
+            ("::ffff:169.254.169.254", Space::Nobodys),
+            ("fd00:ec2::254", Space::Nobodys),
+            ("0.0.0.0", Space::Nobodys),
+        ] {
+            for outermost in [Space::Public, Space::Private] {
+                let Ok(name) = name.parse::<Name>() else { panic!("{name}") };
+                let may = Resolver { outermost }.resolve(name).await.map(Iterator::count);
+                match space <= outermost {
+                    true => assert!(may.is_ok_and(|count| count > 0), "{space:?}, {outermost:?}"),
+                    false => assert!(may.is_err_and(|error| error.is::<OutOfReach>()), "{space:?}, {outermost:?}"),
+                }
+            }
+        }
+    }
+}

@@ -223,12 +223,7 @@ fn build(name: &str, vendor: Option<&Vendor>, section: Option<&ProviderConfig>) 
     }
     let upstream = Upstream {
         name: name.to_owned(),
-        base_url: match vendor.map(|vendor| vendor.credentials) {
-            Some(Credentials::Google) => google::base_url(base_url, &section)?,
-            _ => fill(base_url, vendor, &section)?,
-        }
-        .trim_end_matches('/')
-        .to_owned(),
+        base_url: fill(base_url, vendor, &section)?.trim_end_matches('/').to_owned(),
         key: section.bearer_token.as_deref().or(section.api_key.as_deref()).map(Secret::new),
         authorizer: credentials::authorizer(vendors::credentials(vendor, section.wire_format.as_deref()), &section)?,
         api_version: section.api_version.clone(),
@@ -244,6 +239,9 @@ fn build(name: &str, vendor: Option<&Vendor>, section: Option<&ProviderConfig>) 
 
 /// Puts region and project into a vendor's base URL.
 fn fill(base_url: &str, vendor: Option<&Vendor>, section: &ProviderConfig) -> Result<String, Off> {
+    if vendor.is_some_and(|vendor| vendor.credentials == Credentials::Google) {
+        return google::base_url(base_url, section);
+    }
     let mut filled = base_url.to_owned();
     for (key, value) in [("region", &section.region), ("project", &section.project)] {
         let place = format!("{{{key}}}");

@@ -8,7 +8,10 @@ use tokenwire::{
         ErrorCode, ErrorInfo, FinishReason,
         message::{Message, Role},
     },
-    provider::{ModelEvent, ModelRequest, Off, Provider, Turn, registry},
+    provider::{
+        ModelEvent, ModelRequest, Off, Provider, Turn, registry,
+        vendors::{Credentials, vendor},
+    },
 };
 use tokio::time::timeout;
 
@@ -143,8 +146,12 @@ fn fix(code: ErrorCode, name: &str, loaded: &Loaded) -> Option<String> {
     let section = loaded.config.providers.get(owner);
     let origin = |key: &str| loaded.provider_origin(owner, key);
     Some(match code {
-        ErrorCode::Authentication if section.is_some_and(|section| section.api_key.is_some()) => {
-            format!("the provider does not accept its key, which comes from {}", origin("api_key"))
+        ErrorCode::Authentication if section.is_some_and(|section| section.has_key()) => {
+            let key = if section.is_some_and(|section| section.api_key.is_some()) { "api_key" } else { "api_keys" };
+            format!("the provider does not accept its key, which comes from {}", origin(key))
+        }
+        ErrorCode::Authentication if vendor(name).is_some_and(|vendor| vendor.credentials != Credentials::Key) => {
+            "the credentials of its cloud are missing on this machine, expired or not accepted".to_owned()
         }
         ErrorCode::Authentication => format!("it wants a key: set `api_key_env` in [providers.{name}]"),
         ErrorCode::Permission => format!("its key may not use this model: try another with --model {name}/..."),

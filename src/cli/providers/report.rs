@@ -91,7 +91,9 @@ fn authentication(vendor: Option<&Vendor>, section: Option<&ProviderConfig>) -> 
 }
 
 fn keys(section: Option<&ProviderConfig>) -> usize {
-    usize::from(section.is_some_and(|section| section.api_key.is_some() || section.bearer_token.is_some()))
+    section.map_or(0, |section| {
+        usize::from(section.api_key.is_some() || section.bearer_token.is_some()) + section.api_keys.len()
+    })
 }
 
 /// A line per provider; with `in_full` the names of their models, too.
