@@ -107,8 +107,11 @@ fn wanted(request: &ModelRequest) -> Result<Option<(&'static str, u64)>, ErrorIn
     })
 }
 
-/// What in the conversation keeps the model from thinking.
+/// What keeps the model from thinking.
 fn obstacle(request: &ModelRequest, provider: &str) -> Option<&'static str> {
+    if ((1, 0)..(3, 7)).contains(&version(&request.model)) {
+        return Some("this model cannot");
+    }
     if matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Function(_))) {
         return Some("this provider refuses that beside a tool that must be called");
     }
