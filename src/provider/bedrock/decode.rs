@@ -18,6 +18,10 @@ use super::{
     blocks::{Blocks, Content, Media, Reasoning, ServerResult, ServerTool},
 };
 
+/// The events that mean something here.
+const EVENTS: [&str; 6] =
+    ["messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata"];
+
 /// Decodes one answer.
 ///
 /// Usage comes after the stop reason, so an answer has ended well once it has both, or once the
@@ -131,8 +135,11 @@ impl Decoder for ConverseDecoder {
             && let Ok(content) = serde_json::from_str(&mended)
         {
             self.take(event, content, &mended, turn)
-        } else {
+        } else if EVENTS.contains(&event) {
             Err(errors::unreadable())
+        } else {
+            turn.skipped();
+            Ok(Flow::More)
         }
     }
 
@@ -199,7 +206,7 @@ impl ConverseDecoder {
                 return self.tool_calls.add(piece, turn);
             }
             let tool = ServerTool {
-                id: tool_use.id.to_string(),
+                id: if tool_use.id.is_empty() { format!("server_{index}") } else { tool_use.id.to_string() },
                 name: tool_use.name.to_string(),
                 kind: tool_use.kind.to_string(),
                 input: String::new(),
