@@ -246,6 +246,13 @@ fn message() -> impl Strategy<Value = Value> {
         2 => (value(), value()).prop_map(|(delta, rest)| json!({"choices": [{"index": 0, "delta": delta, "finish_reason": rest}]})),
         1 => (value(), value()).prop_map(|(call, other)| json!({"choices": [{"delta": {"tool_calls": [call, other]}}]})),
         1 => value().prop_map(|usage| json!({"choices": [], "usage": usage})),
+        2 => (value(), value()).prop_map(|(part, rest)| {
+            json!({"candidates": [{"content": {"parts": [part, rest]}, "finishReason": "STOP", "groundingMetadata": rest}]})
+        }),
+        1 => (value(), any::<bool>()).prop_map(|(piece, goes_on)| {
+            let call = json!({"name": "f", "partialArgs": [piece], "willContinue": goes_on});
+            json!({"candidates": [{"content": {"parts": [{"functionCall": call}]}}]})
+        }),
         2 => (0..3_u8, value()).prop_map(|(index, delta)| json!({"type": "content_block_delta", "index": index, "delta": delta})),
         2 => (0..3_u8, value()).prop_map(|(index, block)| json!({"type": "content_block_start", "index": index, "content_block": block})),
         1 => (0..3_u8).prop_map(|index| json!({"type": "content_block_stop", "index": index})),

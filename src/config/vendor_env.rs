@@ -66,15 +66,13 @@ pub(super) fn resolve(config: &mut Config, env: &Env, replaced: &mut std::collec
                 let variable = second("host").filter(|_| section.base_url.is_none())?;
                 Some(url_of_host(&set("base_url", variable)?))
             });
-        // These say where a provider is, not that it is wanted; but credentials for a project do.
+        // These say where a provider is, not that it is wanted.
         let settings: Vec<(&str, String)> = settings_env
             .iter()
             .filter(|(key, _)| !matches!(*key, "api_key" | "base_url" | "host"))
             .filter_map(|&(key, variable)| Some((key, set(key, variable)?)))
             .collect();
-        let is_set = |key: &str| settings.iter().any(|(set, _)| *set == key);
-        let has_credentials = is_set("credentials_file") && is_set("project");
-        let is_wanted = is_named || key.is_some() || keys.is_some() || base_url.is_some() || has_credentials;
+        let is_wanted = is_named || key.is_some() || keys.is_some() || base_url.is_some();
         if key.is_some() || keys.is_some() {
             section.api_key = key;
             section.api_keys = keys.iter().flat_map(|keys| keys.split(',')).map(|key| key.trim().to_owned()).collect();

@@ -14,10 +14,11 @@ impl Credentials {
         }
     }
 
-    /// Whether these variables say by themselves that the vendor is wanted, as its key would.
+    /// Whether what the environment says of them is enough to want the vendor, as its key would be.
     pub(crate) fn are_in(self, section: &ProviderConfig) -> bool {
         match self {
-            Self::Key | Self::Google => false,
+            Self::Key => false,
+            Self::Google => section.credentials_file.is_some() && section.project.is_some(),
             Self::Aws => section.region.is_some() && section.environment.contains_key(aws::SWITCH),
         }
     }

@@ -252,6 +252,18 @@ impl<'de> Visitor<'de> for NumberVisitor {
     otherwise_default! { visit_bool(bool), visit_unit(), }
 }
 
+/// What the elements of a list become one by one, without the list being kept.
+pub(crate) trait ReadList<'de>: Default {
+    type Element: Deserialize<'de>;
+
+    fn add(&mut self, element: Self::Element);
+}
+
+/// Reads a list. A single object counts as a list of one, anything else as an empty one.
+pub(crate) fn read_list<'de, T: ReadList<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    deserializer.deserialize_any(ListVisitor(PhantomData))
+}
+
 /// A list; empty when there is none. A single object counts as a list of one.
 #[derive(Debug)]
 pub(crate) struct List<T>(pub Vec<T>);
@@ -262,31 +274,41 @@ impl<T> Default for List<T> {
     }
 }
 
+impl<'de, T: Deserialize<'de>> ReadList<'de> for List<T> {
+    type Element = T;
+
+    fn add(&mut self, element: T) {
+        self.0.push(element);
+    }
+}
+
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ListVisitor(PhantomData))
+        read_list(deserializer)
     }
 }
 
 struct ListVisitor<T>(PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
-    type Value = List<T>;
+impl<'de, T: ReadList<'de>> Visitor<'de> for ListVisitor<T> {
+    type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<List<T>, A::Error> {
-        let mut list = Vec::new();
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<T, A::Error> {
+        let mut list = T::default();
         while let Some(element) = seq.next_element()? {
-            list.push(element);
+            list.add(element);
         }
-        Ok(List(list))
+        Ok(list)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<List<T>, A::Error> {
-        Ok(List(vec![T::deserialize(MapAccessDeserializer::new(map))?]))
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        let mut list = T::default();
+        list.add(T::Element::deserialize(MapAccessDeserializer::new(map))?);
+        Ok(list)
     }
 
     otherwise_default! { visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64), visit_str(&str), visit_unit(), }

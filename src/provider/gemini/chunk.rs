@@ -1,17 +1,18 @@
 //! What a message of an answer holds: a `GenerateContentResponse`.
 
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::super::{
     Usage,
-    json::{Count, List, Text, lenient_object},
+    json::{Count, ReadList, Text, lenient_object, read_list},
     template::Kind,
 };
 
 lenient_object! {
     pub(super) struct Chunk<'a> {
-        candidates: List<Candidate<'a>>,
-        usage = "usageMetadata": ChunkUsage<'a>,
+        candidates: FirstCandidate<'a>,
+        usage = "usageMetadata": ChunkUsage,
         prompt_feedback = "promptFeedback": PromptFeedback<'a>,
         error: Option<Value>,
     }
@@ -38,7 +39,7 @@ lenient_object! {
 
 lenient_object! {
     pub(super) struct Content<'a> {
-        parts: List<Part<'a>>,
+        parts: Parts<'a>,
     }
 }
 
@@ -53,14 +54,14 @@ lenient_object! {
 
 lenient_object! {
     /// Totals so far, not differences.
-    pub(super) struct ChunkUsage<'a> {
+    pub(super) struct ChunkUsage {
         prompt = "promptTokenCount": Count,
         candidates = "candidatesTokenCount": Count,
         thoughts = "thoughtsTokenCount": Count,
         cached = "cachedContentTokenCount": Count,
         tool_use = "toolUsePromptTokenCount": Count,
-        prompt_details = "promptTokensDetails": List<ModalityCount<'a>>,
-        candidates_details = "candidatesTokensDetails": List<ModalityCount<'a>>,
+        prompt_audio = "promptTokensDetails": AudioTokens,
+        candidates_audio = "candidatesTokensDetails": AudioTokens,
     }
 }
 
@@ -71,19 +72,83 @@ lenient_object! {
     }
 }
 
-impl<'a> Chunk<'a> {
-    pub(super) fn first_candidate(&mut self) -> Option<Candidate<'a>> {
-        let candidates = std::mem::take(&mut self.candidates.0);
-        candidates.into_iter().find(|candidate| candidate.index.0.unwrap_or(0) == 0)
+/// The candidate that is read: the one with the index 0, or without one.
+#[derive(Debug, Default)]
+pub(super) struct FirstCandidate<'a>(pub Option<Candidate<'a>>);
+
+impl<'de> ReadList<'de> for FirstCandidate<'de> {
+    type Element = Candidate<'de>;
+
+    fn add(&mut self, candidate: Candidate<'de>) {
+        if self.0.is_none() && candidate.index.0.unwrap_or(0) == 0 {
+            self.0 = Some(candidate);
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for FirstCandidate<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_list(deserializer)
+    }
+}
+
+/// The parts of a message: mostly one, which takes no allocation.
+#[derive(Debug, Default)]
+pub(super) struct Parts<'a> {
+    first: Option<Part<'a>>,
+    rest: Vec<Part<'a>>,
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Part<'a>> {
+        self.first.iter().chain(&self.rest)
+    }
+}
+
+impl<'de> ReadList<'de> for Parts<'de> {
+    type Element = Part<'de>;
+
+    fn add(&mut self, part: Part<'de>) {
+        match self.first {
+            None => self.first = Some(part),
+            Some(_) => self.rest.push(part),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Parts<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_list(deserializer)
+    }
+}
+
+/// How many of the tokens are audio, out of a list by modality.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct AudioTokens(Option<u64>);
+
+impl<'de> ReadList<'de> for AudioTokens {
+    type Element = ModalityCount<'de>;
+
+    fn add(&mut self, count: ModalityCount<'de>) {
+        if &*count.modality == "AUDIO" {
+            self.0 = count.tokens.0;
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for AudioTokens {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_list(deserializer)
     }
 }
 
 impl Candidate<'_> {
     /// The text of a candidate that holds one piece of text and nothing else.
     pub(super) fn only_text(&self) -> Option<(&str, Kind)> {
-        let [part] = &self.content.parts.0[..] else { return None };
+        let Parts { first: Some(part), rest } = &self.content.parts else { return None };
         let beside = [&self.citations, &self.grounding, &self.url_context, &self.logprobs];
-        let is_plain = self.finish_reason.is_empty() && !part.is_special() && !beside.into_iter().any(is_set);
+        let is_plain =
+            rest.is_empty() && self.finish_reason.is_empty() && !part.is_special() && !beside.into_iter().any(is_set);
         part.text.as_deref().filter(|_| is_plain).map(|text| (text, part.kind()))
     }
 }
@@ -103,16 +168,12 @@ impl Part<'_> {
     }
 }
 
-impl ChunkUsage<'_> {
+impl ChunkUsage {
     /// The numbers as all providers have them; `None` where there are none.
     pub(super) fn normalize(&self) -> Option<Usage> {
         let sum = |one: Count, other: Count| match (one.0, other.0) {
             (None, None) => None,
             (one, other) => Some(one.unwrap_or(0).saturating_add(other.unwrap_or(0))),
-        };
-        let audio = |details: &List<ModalityCount<'_>>| {
-            let mut tokens = details.0.iter().filter(|count| &*count.modality == "AUDIO").map(|count| count.tokens.0);
-            tokens.next().flatten()
         };
         let usage = Usage {
             // What tools of the provider's put into the prompt is counted apart, and so is thinking.
@@ -120,8 +181,8 @@ impl ChunkUsage<'_> {
             output_tokens: sum(self.candidates, self.thoughts),
             cached_tokens: self.cached.0,
             reasoning_tokens: self.thoughts.0,
-            input_audio_tokens: audio(&self.prompt_details),
-            output_audio_tokens: audio(&self.candidates_details),
+            input_audio_tokens: self.prompt_audio.0,
+            output_audio_tokens: self.candidates_audio.0,
             ..Usage::default()
         };
         (usage != Usage::default()).then_some(usage)
@@ -142,7 +203,7 @@ pub(super) fn raw_parts(data: &str) -> Vec<Value> {
     first.map(|mut candidate| list(candidate["content"]["parts"].take())).unwrap_or_default()
 }
 
-/// As [`List`] reads it.
+/// As lists are read everywhere: a single object counts as a list of one.
 fn list(value: Value) -> Vec<Value> {
     match value {
         Value::Array(list) => list,

@@ -102,8 +102,8 @@ impl GeminiDecoder {
         Err(error)
     }
 
-    fn take(&mut self, mut chunk: Chunk<'_>, data: &str, turn: &mut dyn Turn) -> Result<Flow, ErrorInfo> {
-        let candidate = chunk.first_candidate();
+    fn take(&mut self, chunk: Chunk<'_>, data: &str, turn: &mut dyn Turn) -> Result<Flow, ErrorInfo> {
+        let candidate = chunk.candidates.0;
         let usage = chunk.usage.normalize();
         let is_known = candidate.is_some() || usage.is_some() || !chunk.prompt_feedback.block_reason.is_empty();
         if chunk.error.is_some() || !is_known {
@@ -133,10 +133,10 @@ impl GeminiDecoder {
     }
 
     fn take_candidate(&mut self, candidate: Candidate<'_>, data: &str, turn: &mut dyn Turn) -> Result<(), ErrorInfo> {
-        let parts = candidate.content.parts.0;
+        let parts = &candidate.content.parts;
         let raw = if parts.iter().any(|part| part.is_special()) { raw_parts(data) } else { Vec::new() };
         let mut raw = raw.into_iter();
-        for part in parts {
+        for part in parts.iter() {
             let raw = raw.next().unwrap_or_default();
             match &part.text {
                 Some(text) if part.is_special() => {
