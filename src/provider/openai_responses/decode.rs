@@ -306,7 +306,7 @@ impl ResponsesDecoder {
 
     fn begin_item(&mut self, position: usize, item: Value, turn: &mut dyn Turn) -> Result<(), ErrorInfo> {
         match text(&item, "type") {
-            "message" | "reasoning" | "compaction" => Ok(()),
+            "message" | "reasoning" | "compaction" | "" => Ok(()),
             // Its arguments follow, even where they are here already.
             "function_call" | "custom_tool_call" => self.add_call(position, &item, "", turn),
             _ => {
@@ -326,7 +326,7 @@ impl ResponsesDecoder {
         match text(&item, "type") {
             "message" => self.fill_message(position, &item, turn),
             "reasoning" => self.fill_reasoning(position, &item, turn),
-            "compaction" => {}
+            "compaction" | "" => {}
             "function_call" | "custom_tool_call" => {
                 let whole = if text(&item, "type") == "function_call" { "arguments" } else { "input" };
                 let arguments = match &item[whole] {
@@ -460,6 +460,7 @@ impl ResponsesDecoder {
 /// Whether a conversation without this item would lack something that text and tool calls do not hold.
 fn is_opaque(item: &Value) -> bool {
     match text(item, "type") {
+        "" => false,
         "message" => item.get("phase").is_some_and(|phase| !phase.is_null()),
         "function_call" => item.get("namespace").is_some_and(|namespace| !namespace.is_null()),
         _ => true,
