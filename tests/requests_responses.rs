@@ -321,6 +321,8 @@ fn azure_has_two_styles_of_urls() {
         );
         check("azure-responses", base_url, dated, "/openai/responses?api-version=2025-03-01-preview");
     }
+    let (url, _) = azure("azure", "m", "https://r.openai.azure.com/openai/deployments/other", dated);
+    assert_eq!(url, format!("{base}/openai/deployments/other/chat/completions?api-version=2025-03-01-preview"));
     let foundry = "https://r.services.ai.azure.com";
     let (url, _) = azure("azure-foundry", "m", foundry, None);
     assert_eq!(url, format!("{foundry}/models/chat/completions?api-version=2024-05-01-preview"));
