@@ -1,79 +1,32 @@
 //! Requests of Responses, and where the requests of OpenAI's APIs go, compared as whole values.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/requests.rs"]
+mod support;
+
 use serde_json::{Value, json};
+use support::{body_and_warnings, header, hello, hello_with, model_request, refusal, show, upstream};
 use tokenwire::{
     config::{Env, Loader},
-    protocol::{ErrorCode, ErrorInfo},
-    provider::{HttpRequest, ModelRequest, Secret, Upstream, vendors},
+    protocol::ErrorCode,
+    provider::{HttpRequest, Upstream, vendors},
 };
 
-/// A request from the fields of a start frame; `options` are the provider's own.
-fn model_request(vendor: &str, mut fields: Value) -> ModelRequest {
-    let object = fields.as_object_mut().unwrap();
-    object.insert("id".into(), "g".into());
-    let model = format!("{vendor}/{}", object.get("model").and_then(Value::as_str).unwrap_or("m"));
-    object.insert("model".into(), model.into());
-    if let Some(options) = object.remove("options") {
-        object.insert("provider_options".into(), json!({vendor: options}));
-    }
-    ModelRequest::from_start(serde_json::from_value(fields).unwrap(), vendor)
-}
+const OPENAI: &str = "openai-responses";
 
-fn upstream(vendor: &str) -> Upstream {
-    let vendor = vendors::vendor(vendor).unwrap();
-    Upstream {
-        name: vendor.name.to_owned(),
-        base_url: vendor.base_url.to_owned(),
-        key: Some(Secret::new("key")),
-        authorizer: None,
-        api_version: None,
-        headers: Vec::new(),
-        quirks: vendor.quirks,
-    }
-}
-
-fn try_build(vendor: &str, fields: Value) -> Result<HttpRequest, ErrorInfo> {
+/// Responses asked of any vendor.
+fn build_for(vendor: &str, fields: Value) -> HttpRequest {
     let adapter = vendors::adapter("openai-responses").unwrap();
-    adapter.request(&model_request(vendor, fields), &upstream(vendor))
-}
-
-fn build(fields: Value) -> HttpRequest {
-    try_build("openai-responses", fields).unwrap()
+    adapter.request(&model_request(vendor, fields), &upstream(vendor)).unwrap()
 }
 
 fn body(fields: Value) -> Value {
-    serde_json::from_slice(&build(fields).body).unwrap()
-}
-
-/// What was left out, by field.
-fn warned(fields: Value) -> Vec<String> {
-    build(fields).warnings.into_iter().map(|warning| warning.field).collect()
-}
-
-fn header<'r>(request: &'r HttpRequest, name: &str) -> Vec<&'r str> {
-    request.headers.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_str()).collect()
-}
-
-fn hello() -> Value {
-    json!({"messages": [{"role": "user", "content": "Hello"}]})
-}
-
-/// `hello` with more fields.
-fn hello_with(more: Value) -> Value {
-    let mut fields = hello();
-    fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    fields
-}
-
-/// A user message of one part.
-fn part(part: Value) -> Value {
-    json!({"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": [{"type": "text", "text": "b"}, part]}]})
+    support::body(OPENAI, fields)
 }
 
 #[test]
 fn a_plain_request_keeps_nothing_at_the_provider() {
-    let request = build(hello());
+    let request = support::build(OPENAI, hello());
     assert_eq!(request.url, "https://api.openai.com/v1/responses");
     assert_eq!(header(&request, "authorization"), ["Bearer key"]);
     assert_eq!(
@@ -161,7 +114,7 @@ fn elsewhere_instructions_stay_in_the_conversation() {
     let fields = json!({"messages": [
         {"role": "developer", "content": "Be brief."}, {"role": "user", "content": "Hello"},
     ]});
-    let request = try_build("xai", fields).unwrap();
+    let request = build_for("xai", fields);
     assert_eq!(request.url, "https://api.x.ai/v1/responses");
     let body: Value = serde_json::from_slice(&request.body).unwrap();
     assert_eq!(
@@ -177,29 +130,26 @@ fn what_the_api_does_not_have_is_left_out_with_a_warning() {
         "seed": 1, "top_k": 2, "presence_penalty": 0.1, "frequency_penalty": 0.2, "reasoning_budget": 1024,
         "top_logprobs": 2, "max_tokens": 1,
     }));
+    let (body, warned) = body_and_warnings(OPENAI, fields);
     assert_eq!(
-        warned(fields.clone()),
+        warned,
         ["seed", "top_k", "presence_penalty", "frequency_penalty", "reasoning_budget", "top_logprobs", "max_tokens"]
     );
-    let body = body(fields);
     assert_eq!(body["max_output_tokens"], 16);
     for name in ["seed", "top_k", "presence_penalty", "frequency_penalty", "top_logprobs", "include"] {
         assert_eq!(body.get(name), None, "{name}");
     }
     let named = json!({"messages": [{"role": "user", "name": "ann", "content": "Hello"}]});
-    assert_eq!(warned(named), ["messages[0].name"]);
+    assert_eq!(body_and_warnings(OPENAI, named).1, ["messages[0].name"]);
 }
 
 #[test]
 fn what_would_change_the_answer_is_refused_by_the_name_of_the_field() {
-    let refuse = |fields: Value| {
-        let error = try_build("openai-responses", fields).unwrap_err();
-        (error.code, error.field.unwrap())
-    };
+    let refuse = |fields: Value| refusal(OPENAI, fields);
     assert_eq!(refuse(hello_with(json!({"stop": "END"}))), (ErrorCode::NotSupported, "stop".to_owned()));
     let format = hello_with(json!({"response_format": {"type": "grammar"}}));
     assert_eq!(refuse(format), (ErrorCode::NotSupported, "response_format".to_owned()));
-    let file = part(json!({"type": "file", "file": {"filename": "a.pdf"}}));
+    let file = show(json!([{"type": "text", "text": "b"}, {"type": "file", "file": {"filename": "a.pdf"}}]));
     assert_eq!(refuse(file), (ErrorCode::BadField, "messages[1].content[1]".to_owned()));
     let image = json!({"messages": [
         {"role": "system", "content": "s"},
@@ -208,7 +158,7 @@ fn what_would_change_the_answer_is_refused_by_the_name_of_the_field() {
     ]});
     assert_eq!(refuse(image), (ErrorCode::NotSupported, "messages[1].content[0]".to_owned()));
     // An empty list asks for nothing.
-    build(hello_with(json!({"stop": []})));
+    body(hello_with(json!({"stop": []})));
 }
 
 #[test]
@@ -327,7 +277,7 @@ fn models_can_be_listed() {
 /// Where a vendor's prefix belongs to OpenAI's APIs, it does so for both.
 #[test]
 fn every_vendor_can_be_asked_for_responses() {
-    let url = |vendor: &str| try_build(vendor, hello()).unwrap().url;
+    let url = |vendor: &str| build_for(vendor, hello()).url;
     assert_eq!(url("groq"), "https://api.groq.com/openai/v1/responses");
     assert_eq!(url("cerebras"), "https://api.cerebras.ai/v1/responses");
     assert_eq!(url("openrouter"), "https://openrouter.ai/api/v1/responses");
@@ -371,6 +321,8 @@ fn azure_has_two_styles_of_urls() {
         );
         check("azure-responses", base_url, dated, "/openai/responses?api-version=2025-03-01-preview");
     }
+    let (url, _) = azure("azure", "m", "https://r.openai.azure.com/openai/deployments/other", dated);
+    assert_eq!(url, format!("{base}/openai/deployments/other/chat/completions?api-version=2025-03-01-preview"));
     let foundry = "https://r.services.ai.azure.com";
     let (url, _) = azure("azure-foundry", "m", foundry, None);
     assert_eq!(url, format!("{foundry}/models/chat/completions?api-version=2024-05-01-preview"));

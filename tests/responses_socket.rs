@@ -1,5 +1,5 @@
 //! Promise: over the provider's own WebSocket a turn is what it is over HTTP, and the socket is kept for the next.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::result_large_err)]
 
 mod support;
 

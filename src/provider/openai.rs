@@ -55,6 +55,8 @@ fn place<'u>(upstream: &'u Upstream, path: &str, model: &str) -> (String, Option
         (Host::Own | Host::Vertex | Host::Bedrock, _) => (format!("{}{path}", upstream.quirks.prefix), None),
         (Host::Foundry, version) => (format!("/models{path}"), Some(version.unwrap_or(FOUNDRY_VERSION))),
         (Host::Azure, Some(version)) if is_date(version) => match path {
+            // A base URL may name the deployment, as that of the SDKs may.
+            "/chat/completions" if upstream.base_url.contains("/deployments/") => (path.to_owned(), Some(version)),
             "/chat/completions" => (format!("/openai/deployments/{}{path}", encoded(model)), Some(version)),
             _ => (format!("/openai{path}"), Some(version)),
         },

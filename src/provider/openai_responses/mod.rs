@@ -6,6 +6,7 @@
 mod continuation;
 mod decode;
 mod event;
+mod items;
 mod pool;
 mod request;
 mod server_tools;

@@ -168,7 +168,7 @@ fn replayed(item: &Value, is_stored: bool) -> Option<Value> {
     let is_whole = !text(&item, "encrypted_content").is_empty() || !list(&item["content"]).is_empty();
     if let Value::Object(fields) = &mut item {
         // They come like this, and are refused like this.
-        fields.retain(|name, value| !value.is_null() && !(name == "content" && list(value).is_empty()));
+        fields.retain(|name, value| !value.is_null() && (name != "content" || !list(value).is_empty()));
     }
     (is_whole || is_stored).then_some(item)
 }
