@@ -50,7 +50,6 @@ fn every_field_of_a_start_reaches_it() {
                 {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,BBBB"}},
                 {"type": "file", "file": {"file_id": "file-1"}},
                 {"type": "file", "file": {"file_url": "https://example.com/a.pdf"}},
-                {"type": "input_audio", "input_audio": {"data": "CC", "format": "wav"}},
             ]},
             {"role": "assistant", "content": "A cat."},
             {"role": "developer", "content": "In Greek."},
@@ -84,7 +83,6 @@ fn every_field_of_a_start_reaches_it() {
                     {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,BBBB"},
                     {"type": "input_file", "file_id": "file-1"},
                     {"type": "input_file", "file_url": "https://example.com/a.pdf"},
-                    {"type": "input_audio", "input_audio": {"data": "CC", "format": "wav"}},
                 ]},
                 {"role": "assistant", "content": "A cat."},
                 {"role": "developer", "content": "In Greek."},
@@ -157,6 +155,10 @@ fn what_would_change_the_answer_is_refused_by_the_name_of_the_field() {
         {"role": "user", "content": "a"},
     ]});
     assert_eq!(refuse(image), (ErrorCode::NotSupported, "messages[1].content[0]".to_owned()));
+    let audio = json!({"messages": [{"role": "user", "content": [
+        {"type": "input_audio", "input_audio": {"data": "CC", "format": "wav"}},
+    ]}]});
+    assert_eq!(refuse(audio), (ErrorCode::NotSupported, "messages[0].content[0]".to_owned()));
     // An empty list asks for nothing.
     body(hello_with(json!({"stop": []})));
 }

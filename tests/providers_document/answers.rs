@@ -141,6 +141,21 @@ pub fn section() -> String {
     table(&head, &KINDS.iter().map(row).collect::<Vec<_>>())
 }
 
+/// A wire format without these is not tested.
+#[test]
+#[ignore = "not every wire format has recordings yet"]
+fn every_wire_format_has_recordings_of_the_basics() {
+    let recordings = all();
+    for vendor in formats() {
+        for kind in ["text", "tool calls", "usage", "errors in the stream"] {
+            let is_shown = recordings
+                .iter()
+                .any(|recording| recording.wire_format == vendor.wire_format && recording.kinds.contains(kind));
+            assert!(is_shown, "no recording of {} shows {kind}", vendor.wire_format);
+        }
+    }
+}
+
 /// Which folders have recordings of a wire format, and how many.
 pub fn recordings() -> String {
     let mut folders: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();

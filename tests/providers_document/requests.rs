@@ -1,10 +1,12 @@
 //! What can be asked for: every field of a start is tried on every vendor.
 
 use serde_json::{Value, json};
-use tokenwire::protocol::ErrorInfo;
-use tokenwire::provider::{
-    HttpRequest, ModelRequest, Secret, Upstream,
-    vendors::{self, VENDORS, Vendor},
+use tokenwire::{
+    protocol::ErrorInfo,
+    provider::{
+        HttpRequest, ModelRequest, Secret, Upstream,
+        vendors::{self, VENDORS, Vendor},
+    },
 };
 
 use crate::table;
@@ -133,7 +135,7 @@ pub fn formats() -> Vec<&'static Vendor> {
 
 pub fn section() -> String {
     let formats = formats();
-    let names = formats.iter().map(|vendor| format!("`{}`", vendor.name));
+    let names = formats.iter().map(|vendor| format!("`{}`", vendor.wire_format));
     let head: Vec<String> = [String::new()].into_iter().chain(names).collect();
     let row = |feature: &Feature| {
         let cells = formats.iter().map(|vendor| outcome(vendor, feature).word().to_owned());
@@ -159,7 +161,7 @@ pub fn departures() -> String {
             lines += &format!("- `{}`: {}\n", vendor.name, differing.join("; "));
         }
     }
-    lines
+    if lines.is_empty() { "None does.\n".to_owned() } else { lines }
 }
 
 /// Every field is sent, warned of or refused, by every vendor.

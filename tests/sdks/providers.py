@@ -132,7 +132,7 @@ PROVIDERS = [
         model="gpt-4.1",
         models={"effort": "gpt-5"},
         env={"OPENAI_BASE_URL": "{url}/v1", "OPENAI_API_KEY": KEY},
-        refused={"stop": "stop"},
+        refused={"audio": "messages[0].content[1]", "stop": "stop"},
         left_out={
             "sampling": ["seed"],
             "penalties": ["top_k", "presence_penalty", "frequency_penalty"],
@@ -161,7 +161,7 @@ PROVIDERS = [
         model="gpt-4.1",
         models={"effort": "gpt-5"},
         env={"AZURE_OPENAI_ENDPOINT": "{url}", "AZURE_OPENAI_API_KEY": KEY},
-        refused={"stop": "stop"},
+        refused={"audio": "messages[0].content[1]", "stop": "stop"},
         left_out={
             "sampling": ["seed"],
             "penalties": ["top_k", "presence_penalty", "frequency_penalty"],
@@ -264,7 +264,7 @@ PROVIDERS = [
         env={"BEDROCK_BASE_URL": "{url}", **AWS_ENV},
         refused={"image_url": "messages[0].content[1]", "logprobs": "logprobs"},
         left_out={
-            "sampling": ["seed"],
+            "sampling": ["seed", "top_p"],
             "penalties": ["presence_penalty", "frequency_penalty"],
             "tool_forced": ["parallel_tool_calls"],
         },

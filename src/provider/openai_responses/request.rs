@@ -216,7 +216,7 @@ fn part(part: &Part) -> Result<Value, ErrorInfo> {
             let detail = image_url.detail.as_deref().unwrap_or("auto");
             json!({"type": "input_image", "image_url": image_url.url, "detail": detail})
         }
-        Part::InputAudio { input_audio, .. } => json!({"type": "input_audio", "input_audio": input_audio}),
+        Part::InputAudio { .. } => return Err(ErrorInfo::new(ErrorCode::NotSupported, "this API takes no audio")),
         Part::File { file, .. } => {
             let mut input = Map::new();
             input.insert("type".into(), "input_file".into());

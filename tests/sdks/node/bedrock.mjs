@@ -67,7 +67,8 @@ export const sampling = (client) =>
     modelId,
     system: [{ text: "Be brief." }],
     messages: [question],
-    inferenceConfig: { temperature: 0.5, topP: 0.9, maxTokens: 100 },
+    // This model refuses `topP` beside it.
+    inferenceConfig: { temperature: 0.5, maxTokens: 100 },
   });
 
 /** @param {BedrockRuntimeClient} client */

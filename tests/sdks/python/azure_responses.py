@@ -6,4 +6,5 @@ from openai_responses import *  # noqa: F403
 
 
 def connect(base_url):
-    return OpenAI(api_key="", base_url=f"{base_url}/openai/v1", default_headers={"api-key": "key"})
+    # The key goes as a bearer token, too, which Azure takes as well.
+    return OpenAI(api_key="key", base_url=f"{base_url}/openai/v1", default_headers={"api-key": "key"})

@@ -56,7 +56,8 @@ def turns(client):
 
 
 def sampling(client):
-    config = {"temperature": 0.5, "topP": 0.9, "maxTokens": 100}
+    # This model refuses `topP` beside it.
+    config = {"temperature": 0.5, "maxTokens": 100}
     ask(client, QUESTION, system=[{"text": "Be brief."}], inferenceConfig=config)
 
 

@@ -66,10 +66,6 @@ def file(client):
     show(client, "Sum it up.", {"type": "input_file", "filename": "paper.pdf", "file_data": data})
 
 
-def audio(client):
-    show(client, "What is said?", {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}})
-
-
 def tool_forced(client):
     choice = {"type": "function", "name": "weather"}
     ask(client, WEATHER_QUESTION, tools=[WEATHER, NOW], tool_choice=choice, parallel_tool_calls=False)
