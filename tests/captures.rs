@@ -213,7 +213,8 @@ fn check_http_error(file: &Path) -> Checked {
             ErrorCode::ProviderError,
             ErrorCode::ProviderTimeout,
         ],
-        _ => &[ErrorCode::ProviderError, ErrorCode::ProviderTimeout, ErrorCode::Overloaded, ErrorCode::RateLimit],
+        504 | 524 => &[ErrorCode::ProviderTimeout],
+        _ => &[ErrorCode::ProviderError, ErrorCode::Overloaded, ErrorCode::RateLimit, ErrorCode::ProviderTimeout],
     };
     if !sensible.contains(&error.code) {
         differences.push(format!("code {} for status {status}", error.code));

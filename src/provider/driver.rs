@@ -5,7 +5,7 @@
 //! | what happens | what it becomes |
 //! | --- | --- |
 //! | cannot connect, in time or at all | `connect_timeout`, `network` |
-//! | status of 400 and up | [`Adapter::error`], with `retry-after` |
+//! | status of 400 and up | [`Adapter::error`], with `retry-after` and the provider's id of the request |
 //! | a body that is no stream, or compressed | an error if it holds one, else `provider_protocol` |
 //! | bytes | split into messages, decoded, recorded; nothing is held back for the next read |
 //! | an error inside the stream | as the decoder reads it |
@@ -141,9 +141,13 @@ impl HttpProvider {
                 None => return Err(self.refusal(response).await),
             }
         }
+        let request_id = request_id(response.headers());
         // Their values are slices of the connection's first read buffer, and would keep it to the end.
         response.headers_mut().clear();
-        self.stream(response, framing, request.raw, turn).await
+        self.stream(response, framing, request.raw, turn).await.map_err(|mut error| {
+            error.request_id = error.request_id.or(request_id);
+            error
+        })
     }
 
     /// The finished request, with what was left out of it already said.
@@ -225,6 +229,7 @@ impl HttpProvider {
     pub(super) async fn refusal(&self, response: Response) -> ErrorInfo {
         let status = response.status();
         let retry_after_ms = retry_after(response.headers());
+        let request_id = request_id(response.headers());
         let should_retry = response.headers().get("x-should-retry").map(|value| value == "true");
         let is_readable = !is_encoded(response.headers());
         let mut body = read_some(response, MAX_ERROR_BYTES, ERROR_BODY_TIMEOUT).await;
@@ -241,6 +246,7 @@ impl HttpProvider {
             }
         }
         error.retry_after_ms = retry_after_ms.or(error.retry_after_ms);
+        error.request_id = request_id.or(error.request_id);
         if let Some(should_retry) = should_retry {
             error.retryable = should_retry;
         }
@@ -328,6 +334,13 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 
 fn no_stream(message: &'static str) -> ErrorInfo {
     ErrorInfo::new(ErrorCode::ProviderProtocol, message)
+}
+
+/// The id under which the provider knows the request, for its support.
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    const NAMES: &[&str] =
+        &["x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "x-generation-id", "cf-ray"];
+    NAMES.iter().find_map(|name| errors::request_id(headers.get(*name)?.to_str().ok()?))
 }
 
 /// How long a provider asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date.

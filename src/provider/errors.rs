@@ -9,6 +9,10 @@ use tokenwire_protocol::{ErrorCode, ErrorInfo};
 
 /// The longest message that is passed on, in characters. Long ones repeat the request.
 const MAX_MESSAGE_CHARS: usize = 300;
+/// The longest code of a provider's that is passed on. What is longer is no code.
+const MAX_CODE_BYTES: usize = 64;
+/// The longest id of a request that is passed on.
+const MAX_REQUEST_ID_BYTES: usize = 128;
 
 /// Reads an answer that is an error before any stream.
 pub(crate) fn of_response(status: u16, body: &[u8]) -> ErrorInfo {
@@ -52,7 +56,17 @@ pub(crate) fn of_exception(kind: &str, data: &str) -> ErrorInfo {
 /// The error of a turn whose finish reason says that the provider failed.
 pub(crate) fn of_finish_reason(reason: &str) -> ErrorInfo {
     let message = format!("the provider stopped with the reason {reason}");
-    Report { message, words: vec![reason.to_ascii_lowercase()], status: None }.into_error()
+    let mut report = Report { message, ..Report::default() };
+    report.add_word(reason);
+    report.into_error()
+}
+
+/// An id under which a provider knows a request; `None` for what cannot be one.
+pub(crate) fn request_id(text: &str) -> Option<String> {
+    let text = text.trim();
+    let is_id =
+        !text.is_empty() && text.len() <= MAX_REQUEST_ID_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_id.then(|| text.to_owned())
 }
 
 /// The error of a message that cannot be read.
@@ -77,7 +91,11 @@ struct Report {
     message: String,
     /// Types, codes and statuses, in lower case.
     words: Vec<String>,
+    /// The first of them that says something, as the provider wrote it.
+    code: Option<String>,
     status: Option<u16>,
+    retry_after_ms: Option<u64>,
+    request_id: Option<String>,
 }
 
 impl Report {
@@ -107,6 +125,15 @@ impl Report {
                 _ => {}
             }
         }
+        for key in ["request_id", "requestId"] {
+            let id = object.get(key).and_then(Value::as_str).and_then(request_id);
+            self.request_id = self.request_id.take().or(id);
+        }
+        // Google's details say how long to wait, in a duration as text.
+        for detail in object.get("details").and_then(Value::as_array).into_iter().flatten() {
+            let delay = detail.get("retryDelay").and_then(Value::as_str).and_then(milliseconds);
+            self.retry_after_ms = self.retry_after_ms.or(delay);
+        }
         // `msg` and not the rest of a validation error: the rest repeats the input.
         for key in ["error", "errors", "message", "error_message", "msg", "detail", "title"] {
             if let Some(value) = object.get(key).filter(|value| is_set(value)) {
@@ -121,6 +148,7 @@ impl Report {
                 self.message = format!("{}: {}", self.message, inner.message);
             }
             self.words.extend(inner.words);
+            self.retry_after_ms = self.retry_after_ms.or(inner.retry_after_ms);
         }
     }
 
@@ -140,6 +168,9 @@ impl Report {
             Ok(number) => self.add_status(Some(number)),
             Err(_) => self.words.push(word.to_ascii_lowercase()),
         }
+        if self.code.is_none() && is_code(word) {
+            self.code = Some(word.to_owned());
+        }
     }
 
     fn add_status(&mut self, number: Option<u64>) {
@@ -156,6 +187,9 @@ impl Report {
         };
         let mut error = ErrorInfo::new(code, message);
         error.status = self.status;
+        error.provider_code = self.code;
+        error.retry_after_ms = self.retry_after_ms;
+        error.request_id = self.request_id;
         if code == ErrorCode::ProviderError
             && let Some(status) = self.status
         {
@@ -210,7 +244,9 @@ const WORDS: &[(&str, ErrorCode)] = &[
     ("overloaded", ErrorCode::Overloaded),
     ("unavailable", ErrorCode::Overloaded),
     ("insufficient_system_resource", ErrorCode::Overloaded),
+    // `timeout_error`, `ModelTimeoutException`, `TIMEOUT`, `gateway_timeout`.
     ("timeout", ErrorCode::ProviderTimeout),
+    ("deadline_exceeded", ErrorCode::ProviderTimeout),
     ("rate_limit", ErrorCode::RateLimit),
     ("ratelimit", ErrorCode::RateLimit),
     ("too_many_requests", ErrorCode::RateLimit),
@@ -280,10 +316,25 @@ fn of_status(status: u16) -> ErrorCode {
         413 => ErrorCode::ContextTooLong,
         429 => ErrorCode::RateLimit,
         503 | 529 => ErrorCode::Overloaded,
-        408 | 409 | 424 | 425 => ErrorCode::ProviderError,
+        408 | 504 | 524 => ErrorCode::ProviderTimeout,
+        409 | 424 | 425 => ErrorCode::ProviderError,
         400..500 => ErrorCode::InvalidRequest,
         _ => ErrorCode::ProviderError,
     }
+}
+
+/// Whether a word is a code: one token, which is no status, and says more than that this is an error.
+fn is_code(word: &str) -> bool {
+    let is_token = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:/".contains(&byte));
+    let is_status = word.parse().is_ok_and(|number: u16| (100..600).contains(&number));
+    let is_empty = word.is_empty() || word.eq_ignore_ascii_case("error");
+    is_token && !is_status && !is_empty && word.len() <= MAX_CODE_BYTES && !looks_like_key(word)
+}
+
+/// A duration as Google writes it: `21s`, `0.5s`.
+fn milliseconds(duration: &str) -> Option<u64> {
+    let seconds: f64 = duration.strip_suffix('s')?.parse().ok()?;
+    (seconds.is_finite() && seconds >= 0.0).then_some((seconds * 1000.0) as u64)
 }
 
 fn is_set(value: &Value) -> bool {
@@ -393,6 +444,45 @@ mod tests {
         }
         assert!(!of_text(429, r#"{"error":{"code":"insufficient_quota"}}"#).retryable);
         assert!(!of_text(500, r#"{"error":{"type":"context_length_exceeded"}}"#).retryable);
+    }
+
+    #[test]
+    fn the_providers_own_code_is_kept() {
+        let check = |body: &str, code: Option<&str>| {
+            assert_eq!(of_text(400, body).provider_code.as_deref(), code, "{body}");
+        };
+        check(r#"{"error":{"code":"insufficient_quota","type":"quota_error"}}"#, Some("insufficient_quota"));
+        check(r#"{"type":"error","error":{"type":"overloaded_error"}}"#, Some("overloaded_error"));
+        check(r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED"}}"#, Some("RESOURCE_EXHAUSTED"));
+        check(r#"{"error":{"code":"1113","message":"x"}}"#, Some("1113"));
+        check(r#"{"code":"Client specified an invalid argument","error":"x"}"#, None);
+        check(r#"{"error":{"code":"400","type":null}}"#, None);
+        check(r#"{"error":{"code":"sk-proj-abcdefghij"}}"#, None);
+    }
+
+    #[test]
+    fn a_provider_that_ran_out_of_time_says_so_in_many_ways() {
+        for status in [408, 504, 524] {
+            assert_eq!(of_text(status, "").code, ErrorCode::ProviderTimeout, "{status}");
+        }
+        for body in [r#"{"error":{"type":"timeout_error"}}"#, r#"{"error":{"status":"DEADLINE_EXCEEDED"}}"#] {
+            let error = of_text(500, body);
+            assert_eq!((error.code, error.retryable), (ErrorCode::ProviderTimeout, true), "{body}");
+        }
+        assert_eq!(of_finish_reason("TIMEOUT").code, ErrorCode::ProviderTimeout);
+        assert_eq!(of_exception("modelTimeoutException", "{}").code, ErrorCode::ProviderTimeout);
+    }
+
+    #[test]
+    fn how_long_to_wait_and_the_id_may_stand_in_the_body() {
+        let details = r#"[{"@type":"type.googleapis.com/google.rpc.Help"},{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"21.5s"}]"#;
+        let error = of_text(429, &format!(r#"{{"error":{{"code":429,"message":"x","details":{details}}}}}"#));
+        assert_eq!(error.retry_after_ms, Some(21_500));
+        let error = of_text(500, r#"{"type":"error","error":{"type":"api_error"},"request_id":"req_1"}"#);
+        assert_eq!(error.request_id.as_deref(), Some("req_1"));
+        for id in ["", "a b", "\u{e9}", &"x".repeat(129)] {
+            assert_eq!(request_id(id), None);
+        }
     }
 
     #[test]

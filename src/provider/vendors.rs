@@ -54,7 +54,7 @@ pub struct Quirks {
     /// What it refuses.
     pub lacks: &'static [Lack],
     /// What some of its models want differently. The first that fits counts.
-    pub models: &'static [ModelRule],
+    pub model_rules: &'static [ModelRule],
     /// Which ids of tool calls are accepted.
     pub call_ids: CallIdRule,
     /// Whether the result of a tool must name the tool.
@@ -86,7 +86,7 @@ impl Quirks {
         cache_control: false,
         max_temperature: 2.0,
         lacks: &[],
-        models: &[],
+        model_rules: &[],
         call_ids: CallIdRule::Any,
         name_in_tool_result: false,
         host: Host::Own,
@@ -307,7 +307,7 @@ const OPENAI: Vendor = Vendor {
         max_tokens_field: "max_completion_tokens",
         developer_role: true,
         lacks: &[Lack::TopK, Lack::ImagesInResults],
-        models: OPENAI_MODELS,
+        model_rules: OPENAI_MODELS,
         ..Quirks::DEFAULT
     },
     ..chat(
@@ -402,7 +402,7 @@ pub const VENDORS: &[Vendor] = &[
             prefix: "/openai/v1",
             max_tokens_field: "max_completion_tokens",
             lacks: &[Lack::TopK, Lack::Penalties, Lack::Logprobs, Lack::Audio, Lack::Files, Lack::ImagesInResults],
-            models: GROQ_MODELS,
+            model_rules: GROQ_MODELS,
             ..Quirks::DEFAULT
         },
         ..chat(
@@ -452,7 +452,7 @@ pub const VENDORS: &[Vendor] = &[
             parts: PartShape::Mistral,
             max_temperature: 1.5,
             lacks: &[Lack::TopK, Lack::Logprobs],
-            models: MISTRAL_MODELS,
+            model_rules: MISTRAL_MODELS,
             ..Quirks::DEFAULT
         },
         ..chat(
@@ -467,7 +467,7 @@ pub const VENDORS: &[Vendor] = &[
         quirks: Quirks {
             max_tokens_field: "max_completion_tokens",
             lacks: &[Lack::TopK, Lack::Audio, Lack::Files],
-            models: XAI_MODELS,
+            model_rules: XAI_MODELS,
             ..Quirks::DEFAULT
         },
         ..chat(
@@ -554,7 +554,7 @@ pub const VENDORS: &[Vendor] = &[
             prefill_field: Some("partial"),
             max_temperature: 1.0,
             lacks: &[Lack::TopK, Lack::Seed, Lack::ParallelToolCalls, Lack::Audio, Lack::Files],
-            models: MOONSHOT_MODELS,
+            model_rules: MOONSHOT_MODELS,
             ..Quirks::DEFAULT
         },
         ..chat(
@@ -647,7 +647,7 @@ pub const VENDORS: &[Vendor] = &[
         quirks: Quirks {
             max_tokens_field: "max_completion_tokens",
             lacks: &[Lack::TopK, Lack::ImagesInResults],
-            models: OPENAI_MODELS,
+            model_rules: OPENAI_MODELS,
             ..Quirks::DEFAULT
         },
         ..chat(
@@ -660,7 +660,7 @@ pub const VENDORS: &[Vendor] = &[
     },
     // The key is a token of Copilot itself, which lives for half an hour, or of an account that may use its API.
     Vendor {
-        quirks: Quirks { models: OPENAI_MODELS, ..Quirks::DEFAULT },
+        quirks: Quirks { model_rules: OPENAI_MODELS, ..Quirks::DEFAULT },
         ..chat("copilot", "https://api.githubcopilot.com", "GITHUB_COPILOT_BASE_URL", "GITHUB_COPILOT_TOKEN", &[])
     },
     Vendor {

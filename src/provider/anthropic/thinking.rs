@@ -98,8 +98,8 @@ fn wanted(request: &ModelRequest) -> Result<Option<(&'static str, u64)>, ErrorIn
         Some(0) => None,
         Some(budget) => {
             let nearest = match budget {
-                ..6144 => "low",
-                ..12_288 => "medium",
+                0..6144 => "low",
+                6144..12_288 => "medium",
                 _ => "high",
             };
             Some((effort.map_or(nearest, |(effort, _)| effort), budget))

@@ -51,7 +51,7 @@ pub(super) struct Model<'q> {
 impl<'q> Model<'q> {
     fn of(request: &ModelRequest, quirks: &'q Quirks) -> Self {
         let is_thinking = request.reasoning_effort.as_deref() != Some("none");
-        Self { quirks, rule: ModelRule::of(quirks.models, &request.model), is_thinking }
+        Self { quirks, rule: ModelRule::of(quirks.model_rules, &request.model), is_thinking }
     }
 
     /// Whether the vendor or the model refuses this.
