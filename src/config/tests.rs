@@ -335,6 +335,17 @@ fn providers_are_checked() {
          expected a header name, and a value without control characters",
     );
     check(
+        "[providers.openai]\nwebsocket = true",
+        "tokenwire.toml:2: providers.openai.websocket: works only with the wire format `openai-responses`\n  \
+         set `wire_format = \"openai-responses\"` too",
+    );
+    load("[providers.openai-responses]\nwebsocket = true").unwrap();
+    check(
+        "[providers.azure]\nbearer_token = ' secret'",
+        "tokenwire.toml:2: providers.azure.bearer_token: \
+         is empty, or holds spaces at its ends or control characters",
+    );
+    check(
         "[providers.opnai]",
         "tokenwire.toml:1: providers.opnai: \
          no vendor of this name is known, so it needs `wire_format` and `base_url`\n  did you mean `openai`?",

@@ -35,7 +35,9 @@ pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpR
     set("input", Some(input(conversation, instructions, is_stored, upstream)?));
     let has_tools = !request.tools.is_empty() || request.options.contains_key("tools");
     set("tools", (!request.tools.is_empty()).then(|| request.tools.iter().map(tool).collect()));
-    set("tool_choice", request.tool_choice.as_ref().filter(|_| has_tools).map(tool_choice));
+    // A call that must be made but cannot: the provider says so.
+    let is_said = |choice: &&ToolChoice| has_tools || matches!(choice, ToolChoice::Required | ToolChoice::Function(_));
+    set("tool_choice", request.tool_choice.as_ref().filter(is_said).map(tool_choice));
     set("parallel_tool_calls", request.parallel_tool_calls.filter(|_| has_tools).map(Value::from));
     set("temperature", request.temperature.map(Value::from));
     set("top_p", request.top_p.map(Value::from));
