@@ -1,5 +1,7 @@
 //! What can be asked for: every field of a start is tried on every vendor.
 
+use std::{collections::BTreeSet, sync::LazyLock};
+
 use serde_json::{Value, json};
 use tokenwire::{
     protocol::ErrorInfo,
@@ -9,10 +11,10 @@ use tokenwire::{
     },
 };
 
-use crate::table;
+use crate::{code_list, table};
 
 /// What becomes of a request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Outcome {
     Sent,
     LeftOut,
@@ -52,7 +54,7 @@ fn features() -> Vec<Feature> {
         ("images, inline", none(), image("data:image/png;base64,iVBORw0KGgo=")),
         ("images, by URL", none(), image("https://example.com/cat.png")),
         ("files (PDF), inline", none(), file(pdf)),
-        ("files, by the provider's id", none(), file(json!({"file_id": "file-1"}))),
+        ("files, by the provider's id", none(), file(json!({"file_id": "files/1"}))),
         ("audio, inline", none(), part(audio)),
         ("tools", none(), tools.clone()),
         ("`tool_choice`: required", tools.clone(), json!({"tool_choice": "required"})),
@@ -97,8 +99,23 @@ pub fn lists_models(vendor: &Vendor) -> bool {
     vendors::adapter(vendor.wire_format).unwrap().models_request(&upstream(vendor)).is_some()
 }
 
-fn outcome(vendor: &Vendor, (_, before, asked): &Feature) -> Outcome {
-    let (Ok(without), with) = (build(vendor, &[before]), build(vendor, &[before, asked])) else {
+/// What becomes of each feature at each vendor: with all of its models, each outcome once, the best one first.
+static TRIED: LazyLock<Vec<Vec<BTreeSet<Outcome>>>> = LazyLock::new(|| {
+    let features = features();
+    let outcomes = |vendor: &Vendor, feature: &Feature| {
+        let models = if vendor.models.is_empty() { &["some-model"] } else { vendor.models };
+        models.iter().map(|model| outcome(vendor, model, feature)).collect()
+    };
+    VENDORS.iter().map(|vendor| features.iter().map(|feature| outcomes(vendor, feature)).collect()).collect()
+});
+
+/// `yes or error`.
+fn words(outcomes: &BTreeSet<Outcome>) -> String {
+    outcomes.iter().map(|outcome| outcome.word()).collect::<Vec<_>>().join(" or ")
+}
+
+fn outcome(vendor: &Vendor, model: &str, (_, before, asked): &Feature) -> Outcome {
+    let (Ok(without), with) = (build(vendor, model, &[before]), build(vendor, model, &[before, asked])) else {
         return Outcome::Refused;
     };
     match with {
@@ -110,8 +127,7 @@ fn outcome(vendor: &Vendor, (_, before, asked): &Feature) -> Outcome {
 }
 
 /// The vendor's request for a plain question and these fields.
-fn build(vendor: &Vendor, fields: &[&Value]) -> Result<HttpRequest, ErrorInfo> {
-    let model = vendor.models.first().copied().unwrap_or("some-model");
+fn build(vendor: &Vendor, model: &str, fields: &[&Value]) -> Result<HttpRequest, ErrorInfo> {
     let mut start = json!({
         "id": "g", "model": format!("{}/{model}", vendor.name), "messages": [{"role": "user", "content": "Hello"}],
     });
@@ -122,58 +138,63 @@ fn build(vendor: &Vendor, fields: &[&Value]) -> Result<HttpRequest, ErrorInfo> {
     vendors::adapter(vendor.wire_format).unwrap().request(&request, &upstream(vendor))
 }
 
-/// The first vendor of each wire format, which stands for it.
-pub fn formats() -> Vec<&'static Vendor> {
-    let mut formats: Vec<&Vendor> = Vec::new();
+/// The wire formats in the order of their vendors.
+pub fn wire_formats() -> Vec<&'static str> {
+    let mut formats: Vec<&str> = Vec::new();
     for vendor in VENDORS {
-        if formats.iter().all(|other| other.wire_format != vendor.wire_format) {
-            formats.push(vendor);
+        if !formats.contains(&vendor.wire_format) {
+            formats.push(vendor.wire_format);
         }
     }
     formats
 }
 
-pub fn section() -> String {
-    let formats = formats();
-    let names = formats.iter().map(|vendor| format!("`{}`", vendor.wire_format));
-    let head: Vec<String> = [String::new()].into_iter().chain(names).collect();
-    let row = |feature: &Feature| {
-        let cells = formats.iter().map(|vendor| outcome(vendor, feature).word().to_owned());
-        [feature.0.to_owned()].into_iter().chain(cells).collect()
-    };
-    table(&head, &features().iter().map(row).collect::<Vec<_>>())
+/// What most vendors of a wire format do with a feature, of equally many the first.
+fn usual(wire_format: &str, feature: usize) -> &'static BTreeSet<Outcome> {
+    let tried = VENDORS.iter().zip(TRIED.iter()).filter(|(vendor, _)| vendor.wire_format == wire_format);
+    let all: Vec<_> = tried.map(|(_, outcomes)| &outcomes[feature]).collect();
+    let votes = |outcomes: &BTreeSet<Outcome>| all.iter().filter(|other| **other == outcomes).count();
+    // The last of the best wins.
+    all.iter().rev().max_by_key(|outcomes| votes(outcomes)).unwrap()
 }
 
-/// Where a vendor does not do as the first of its wire format does.
+pub fn section() -> String {
+    let formats = wire_formats();
+    let head: Vec<String> =
+        [String::new()].into_iter().chain(formats.iter().map(|format| format!("`{format}`"))).collect();
+    let row = |(position, (name, ..)): (usize, Feature)| {
+        let cells = formats.iter().map(|format| words(usual(format, position)));
+        [name.to_owned()].into_iter().chain(cells).collect()
+    };
+    table(&head, &features().into_iter().enumerate().map(row).collect::<Vec<_>>())
+}
+
+/// Where a vendor does not do as most of its wire format do.
 pub fn departures() -> String {
-    let formats = formats();
-    let mut lines = String::new();
-    for vendor in VENDORS {
-        let first = formats.iter().find(|first| first.wire_format == vendor.wire_format).unwrap();
-        let differing: Vec<String> = features()
-            .iter()
-            .filter_map(|feature| {
-                let is = outcome(vendor, feature);
-                (is != outcome(first, feature)).then(|| format!("{}: {}", feature.0, is.word()))
-            })
+    let mut departures: Vec<(String, Vec<&str>)> = Vec::new();
+    for (vendor, outcomes) in VENDORS.iter().zip(TRIED.iter()) {
+        let differs = |position: &usize| outcomes[*position] != *usual(vendor.wire_format, *position);
+        let differing: Vec<String> = (0..outcomes.len())
+            .filter(differs)
+            .map(|position| format!("{}: {}", features()[position].0, words(&outcomes[position])))
             .collect();
-        if !differing.is_empty() {
-            lines += &format!("- `{}`: {}\n", vendor.name, differing.join("; "));
+        let differing = differing.join("; ");
+        match departures.iter_mut().find(|(other, _)| *other == differing) {
+            _ if differing.is_empty() => {}
+            Some((_, names)) => names.push(vendor.name),
+            None => departures.push((differing, vec![vendor.name])),
         }
     }
-    if lines.is_empty() { "None does.\n".to_owned() } else { lines }
+    let line = |(differing, names): (String, Vec<&str>)| format!("- {}: {differing}\n", code_list(names));
+    departures.into_iter().map(line).collect()
 }
 
 /// Every field is sent, warned of or refused, by every vendor.
 #[test]
 fn nothing_is_ignored() {
-    let mut ignored = Vec::new();
-    for vendor in VENDORS {
-        for feature in features() {
-            if outcome(vendor, &feature) == Outcome::Ignored {
-                ignored.push(format!("{}: {}", vendor.name, feature.0));
-            }
+    for (vendor, outcomes) in VENDORS.iter().zip(TRIED.iter()) {
+        for (feature, outcomes) in features().iter().zip(outcomes) {
+            assert!(!outcomes.contains(&Outcome::Ignored), "{}: {} is ignored", vendor.name, feature.0);
         }
     }
-    assert!(ignored.is_empty(), "{ignored:#?}");
 }

@@ -1,6 +1,6 @@
 //! Which vendors there are, and what switches each one on.
 
-use tokenwire::provider::vendors::{VENDORS, Vendor};
+use tokenwire::provider::vendors::{Credentials, VENDORS, Vendor};
 
 use crate::{code_list, table};
 
@@ -11,9 +11,15 @@ pub fn section() -> String {
 }
 
 fn row(vendor: &Vendor) -> Vec<String> {
-    let key = match vendor.needs_key {
-        true => format!("`{}`", vendor.key_env),
-        false => format!("`{}`, not needed", vendor.key_env),
+    let instead = match (vendor.credentials, vendor.needs_key) {
+        (Credentials::Aws, _) => ", or AWS credentials",
+        (Credentials::Google, _) => ", or Google credentials",
+        (Credentials::Key, false) => ", not needed",
+        (Credentials::Key, true) => "",
+    };
+    let place = match vendor.base_url {
+        "" => "one's own".to_owned(),
+        base_url => format!("`{base_url}`"),
     };
     let others = [vendor.base_url_env].into_iter().chain(vendor.settings_env.iter().map(|&(_, variable)| variable));
     let lists = match crate::requests::lists_models(vendor) {
@@ -23,8 +29,8 @@ fn row(vendor: &Vendor) -> Vec<String> {
     vec![
         format!("`{}`", vendor.name),
         format!("`{}`", vendor.wire_format),
-        format!("`{}`", vendor.base_url),
-        key,
+        place,
+        format!("`{}`{instead}", vendor.key_env),
         code_list(others),
         lists.to_owned(),
     ]

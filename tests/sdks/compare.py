@@ -16,6 +16,9 @@ from conversations import CONVERSATIONS
 from providers import PROVIDERS
 from recorder import Recorder
 from tokenwire import Tokenwire
+# The conversation that is answered.
+ROUND_TRIP = "round_trip"
+
 
 def differences(path, ours, theirs):
     """Where two JSON values differ, as lines."""
@@ -50,13 +53,17 @@ def compare(provider, ours, theirs):
 
 def ask_tokenwire(tokenwire, recorder, provider):
     """Tokenwire's request for each conversation, and what is wrong with how it took it."""
-    names = list(CONVERSATIONS)
-    starts = [
-        {"model": f"{provider.name}/{provider.models.get(name, provider.model)}", **CONVERSATIONS[name]}
-        for name in names
-    ]
+    names = provider.conversations()
+
+    def starts():
+        for name in names:
+            if name == ROUND_TRIP:
+                recorder.answer("tokenwire", provider.name, "-", provider.answer)
+            model = provider.models.get(name, provider.model)
+            yield {"model": f"{provider.name}/{model}", **CONVERSATIONS[name]}
+
     requests, problems = {}, []
-    for name, events in zip(names, tokenwire.ask(provider.name, starts)):
+    for name, events in zip(names, tokenwire.ask(provider.name, starts())):
         recorded = recorder.take("tokenwire", provider.name, "-")
         error = events[-1].get("error", {})
         if field := provider.refused.get(name):
@@ -64,10 +71,11 @@ def ask_tokenwire(tokenwire, recorder, provider):
             if refused != (True, field, 0):
                 problems.append(f"{name}: expected an error for `{field}` and no request, not {len(recorded)}: {error}")
             continue
-        if len(recorded) != 1:
-            problems.append(f"{name}: expected one request, not {len(recorded)}: {error}")
+        expected = 2 if name == ROUND_TRIP else 1
+        if len(recorded) != expected:
+            problems.append(f"{name}: expected {expected} requests, not {len(recorded)}: {error}")
             continue
-        requests[name] = recorded[0]
+        requests[name] = recorded[-1]
         warned = sorted(event["field"] for event in events if event["type"] == "warning")
         expected = sorted(provider.left_out.get(name, []))
         if warned != expected:
@@ -79,11 +87,13 @@ def ask_sdk(folder, recorder, provider, sdk):
     """The SDK's request for each conversation that its script has, and what it said."""
     programs = {"python": [sys.executable, f"{folder}/ask.py"], "node": ["node", f"{folder}/ask.mjs"]}
     base_url = recorder.url(sdk, provider.name)
+    if provider.answer:
+        recorder.answer(sdk, provider.name, ROUND_TRIP, provider.answer)
     done = subprocess.run(
         [*programs[sdk], provider.script, base_url], capture_output=True, text=True, timeout=120, check=False
     )
     recorded = {name: recorder.take(sdk, provider.name, name) for name in CONVERSATIONS}
-    requests = {name: requests[0] for name, requests in recorded.items() if requests}
+    requests = {name: requests[-1] for name, requests in recorded.items() if requests}
     return requests, done.stderr
 
 

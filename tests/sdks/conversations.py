@@ -1,7 +1,7 @@
 """The conversations that every SDK and Tokenwire are asked to have, as fields of a `start` frame.
 
-Each SDK's script says the same once more, in the words of that SDK. The answers are never read: what
-counts is the request.
+Each SDK's script says the same once more, in the words of that SDK. What counts is the last
+request of each.
 """
 
 PNG = "iVBORw0KGgo="
@@ -99,5 +99,7 @@ CONVERSATIONS = {
     }),
     "effort": ask("Why is the sky blue?", reasoning_effort="high"),
     "budget": ask("Why is the sky blue?", reasoning_budget=2048, max_tokens=4096),
+    # The answer thinks and calls the tool; what counts is the request with the result.
+    "round_trip": ask("What is the weather in Rome?", tools=[WEATHER], reasoning_effort="high"),
     "logprobs": ask("Why is the sky blue?", logprobs=True, top_logprobs=2),
 }

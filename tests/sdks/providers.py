@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Callable
 
+import answers
 import signature
+from conversations import CONVERSATIONS
 
 KEY = "key"
 
@@ -35,14 +37,25 @@ class Provider:
     body_type: str = ""
     # Headers that must be equal.
     headers: tuple = ("authorization",)
+    # What thinks and calls a tool, where thinking must come back.
+    answer: tuple = None
     # Whether requests are signed as AWS wants it.
     aws: bool = False
+
+    def conversations(self):
+        return [name for name in CONVERSATIONS if self.answer or name != "round_trip"]
 
     def alike_body(self, body):
         body = copy.deepcopy(body)
         for make_alike in self.alike:
             make_alike(body)
         return body
+
+
+def responses_parsed(body):
+    """The Node SDK's stream adds a field of its own to calls, which it sends back as it is."""
+    for item in body["input"]:
+        item.pop("parsed_arguments", None)
 
 
 def mistral_defaults(body):
@@ -62,10 +75,12 @@ def ollama_call_ids(body):
             call.pop("id", None)
 
 
-def ollama_no_tools(body):
-    """The Python SDK offers an empty list where there are no tools."""
+def ollama_empty(body):
+    """The Python SDK offers an empty list where there are no tools, and leaves out empty content."""
     if body.get("tools") == []:
         del body["tools"]
+    for message in body["messages"]:
+        message.setdefault("content", "")
 
 
 def gemini_defaults(body):
@@ -73,6 +88,17 @@ def gemini_defaults(body):
     body.get("systemInstruction", {}).pop("role", None)
     if body.get("generationConfig") == {}:
         del body["generationConfig"]
+
+
+def gemini_turns(body):
+    """The SDKs keep each chunk of an answer as a content of its own; contents of one role are one to the API."""
+    joined = []
+    for content in body["contents"]:
+        if joined and joined[-1]["role"] == content["role"]:
+            joined[-1]["parts"] += content["parts"]
+        else:
+            joined.append(content)
+    body["contents"] = joined
 
 
 def gemini_names(body):
@@ -119,7 +145,7 @@ PROVIDERS = [
         name="openai",
         script="openai_chat",
         model="gpt-4.1",
-        models={"effort": "gpt-5"},
+        models={"effort": "gpt-5", "round_trip": "gpt-5"},
         env={"OPENAI_BASE_URL": "{url}/v1", "OPENAI_API_KEY": KEY},
         left_out={"penalties": ["top_k"], "budget": ["reasoning_budget"]},
         # Asked without the budget, it is like `plain` with `max_tokens`.
@@ -130,7 +156,8 @@ PROVIDERS = [
         name="openai-responses",
         script="openai_responses",
         model="gpt-4.1",
-        models={"effort": "gpt-5"},
+        models={"effort": "gpt-5", "round_trip": "gpt-5"},
+        answer=answers.RESPONSES,
         env={"OPENAI_BASE_URL": "{url}/v1", "OPENAI_API_KEY": KEY},
         refused={"audio": "messages[0].content[1]", "stop": "stop"},
         left_out={
@@ -138,13 +165,14 @@ PROVIDERS = [
             "penalties": ["top_k", "presence_penalty", "frequency_penalty"],
             "budget": ["reasoning_budget"],
         },
+        alike=[responses_parsed],
         body_type='import("openai").default.Responses.ResponseCreateParamsStreaming',
     ),
     Provider(
         name="azure",
         script="azure",
         model="gpt-4.1",
-        models={"effort": "gpt-5"},
+        models={"effort": "gpt-5", "round_trip": "gpt-5"},
         env={
             "AZURE_OPENAI_ENDPOINT": "{url}",
             "AZURE_OPENAI_API_KEY": KEY,
@@ -159,7 +187,8 @@ PROVIDERS = [
         script="azure_responses",
         sdks=("python",),
         model="gpt-4.1",
-        models={"effort": "gpt-5"},
+        models={"effort": "gpt-5", "round_trip": "gpt-5"},
+        answer=answers.RESPONSES,
         env={"AZURE_OPENAI_ENDPOINT": "{url}", "AZURE_OPENAI_API_KEY": KEY},
         refused={"audio": "messages[0].content[1]", "stop": "stop"},
         left_out={
@@ -173,7 +202,8 @@ PROVIDERS = [
         name="anthropic",
         script="anthropic_messages",
         model="claude-sonnet-4-5",
-        models={"effort": "claude-opus-4-6"},
+        models={"effort": "claude-opus-4-6", "round_trip": "claude-opus-4-6"},
+        answer=answers.ANTHROPIC,
         env={"ANTHROPIC_BASE_URL": "{url}", "ANTHROPIC_API_KEY": KEY},
         refused=ANTHROPIC_REFUSED,
         left_out=ANTHROPIC_LEFT_OUT,
@@ -195,6 +225,7 @@ PROVIDERS = [
         name="cohere",
         script="cohere_chat",
         model="command-a-03-2025",
+        answer=answers.COHERE,
         env={"COHERE_BASE_URL": "{url}", "CO_API_KEY": KEY},
         refused={"file": "messages[0].content[1]", "audio": "messages[0].content[1]"},
         left_out={"tool_forced": ["parallel_tool_calls"], "logprobs": ["top_logprobs"]},
@@ -205,6 +236,7 @@ PROVIDERS = [
         name="ollama",
         script="ollama_chat",
         model="qwen3",
+        answer=answers.OLLAMA,
         env={"OLLAMA_BASE_URL": "{url}", "OLLAMA_API_KEY": KEY},
         refused={
             "image_url": "messages[0].content[1]",
@@ -214,24 +246,26 @@ PROVIDERS = [
             "tool_required": "tool_choice",
         },
         left_out={"budget": ["reasoning_budget"]},
-        alike=[ollama_call_ids, ollama_no_tools],
+        alike=[ollama_call_ids, ollama_empty],
         body_type='import("ollama").ChatRequest',
     ),
     Provider(
         name="gemini",
         script="gemini",
         model="gemini-2.5-flash",
-        models={"effort": "gemini-3-pro-preview"},
+        models={"effort": "gemini-3-pro-preview", "round_trip": "gemini-3-pro-preview"},
+        answer=answers.GEMINI,
         env={"GOOGLE_GEMINI_BASE_URL": "{url}", "GEMINI_API_KEY": KEY},
         left_out={"tool_forced": ["parallel_tool_calls"]},
-        alike=[gemini_names, gemini_defaults],
+        alike=[gemini_names, gemini_defaults, gemini_turns],
         headers=("x-goog-api-key",),
     ),
     Provider(
         name="vertex",
         script="vertex",
         model="gemini-2.5-flash",
-        models={"effort": "gemini-3-pro-preview"},
+        models={"effort": "gemini-3-pro-preview", "round_trip": "gemini-3-pro-preview"},
+        answer=answers.GEMINI,
         env={
             "GOOGLE_VERTEX_BASE_URL": "{url}",
             "GOOGLE_CLOUD_PROJECT": "my-project",
@@ -239,14 +273,15 @@ PROVIDERS = [
             "VERTEX_API_KEY": KEY,
         },
         left_out={"tool_forced": ["parallel_tool_calls"]},
-        alike=[gemini_names, gemini_defaults],
+        alike=[gemini_names, gemini_defaults, gemini_turns],
     ),
     Provider(
         name="vertex-anthropic",
         script="anthropic_vertex",
         sdks=("python",),
         model="claude-sonnet-4-5",
-        models={"effort": "claude-opus-4-6"},
+        models={"effort": "claude-opus-4-6", "round_trip": "claude-opus-4-6"},
+        answer=answers.ANTHROPIC,
         env={
             "ANTHROPIC_VERTEX_BASE_URL": "{url}/v1",
             "ANTHROPIC_VERTEX_PROJECT_ID": "my-project",
@@ -260,7 +295,8 @@ PROVIDERS = [
         name="bedrock",
         script="bedrock",
         model="us.anthropic.claude-sonnet-4-5-20250929-v1:0",
-        models={"effort": "us.anthropic.claude-opus-4-6-v1"},
+        models={"effort": "us.anthropic.claude-opus-4-6-v1", "round_trip": "us.anthropic.claude-opus-4-6-v1"},
+        answer=answers.BEDROCK,
         env={"BEDROCK_BASE_URL": "{url}", **AWS_ENV},
         refused={"image_url": "messages[0].content[1]", "logprobs": "logprobs"},
         left_out={
@@ -276,7 +312,8 @@ PROVIDERS = [
         script="anthropic_bedrock",
         sdks=("python",),
         model="claude-sonnet-4-5",
-        models={"effort": "claude-opus-4-6"},
+        models={"effort": "claude-opus-4-6", "round_trip": "claude-opus-4-6"},
+        answer=answers.ANTHROPIC_ON_BEDROCK,
         env={"ANTHROPIC_BEDROCK_BASE_URL": "{url}", **AWS_ENV},
         refused={**ANTHROPIC_REFUSED, "image_url": "messages[0].content[1]"},
         left_out=ANTHROPIC_LEFT_OUT,

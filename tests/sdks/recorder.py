@@ -1,11 +1,11 @@
-"""A provider that refuses everything and writes down what it was asked."""
+"""A provider that writes down what it was asked, and refuses all but what it has an answer for."""
 
 import json
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-# What every request is answered with. No SDK tries again after a 400, nor does Tokenwire.
+# What requests are answered with. No SDK tries again after a 400, nor does Tokenwire.
 REFUSAL = json.dumps({"error": {"type": "invalid_request_error", "message": "recorded"}}).encode()
 
 
@@ -27,6 +27,7 @@ class Recorder:
 
     def __init__(self):
         self._requests = {}
+        self._answers = {}
         recorder = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -38,11 +39,13 @@ class Recorder:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 request = Request(self.command, f"/{path}", headers, json.loads(body), self.path, body)
                 recorder._requests.setdefault((who, provider, conversation), []).append(request)
-                self.send_response(400)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(REFUSAL)))
+                answer = recorder._answers.pop((who, provider, conversation), None)
+                kind, body = answer or ("application/json", REFUSAL)
+                self.send_response(200 if answer else 400)
+                self.send_header("content-type", kind)
+                self.send_header("content-length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(REFUSAL)
+                self.wfile.write(body)
 
             def log_message(self, *_):
                 pass
@@ -54,6 +57,10 @@ class Recorder:
     def url(self, who, provider, conversation=None):
         base = f"http://127.0.0.1:{self._server.server_port}/{who}/{provider}"
         return f"{base}/{conversation}" if conversation else base
+
+    def answer(self, who, provider, conversation, answer):
+        """The next request of that conversation gets this answer: a media type and a body."""
+        self._answers[who, provider, conversation] = answer
 
     def take(self, who, provider, conversation):
         """The requests of that conversation so far. The next call gives those after them."""

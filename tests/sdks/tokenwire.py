@@ -40,7 +40,8 @@ class Tokenwire:
         self._folder.cleanup()
 
     def ask(self, name, starts):
-        """Runs one generation after the other on one connection: yields the events of each. `name` goes into their ids."""
+        """Runs one generation after the other on one connection: yields the events of each. `name` goes into their
+        ids. Every tool says that it is sunny."""
         with connect(f"ws://{self._address}/v1/stream", subprotocols=["tokenwire.v1"]) as socket:
             for number, start in enumerate(starts):
                 id = f"{name}-{number}"
@@ -52,4 +53,8 @@ class Tokenwire:
                         raise SystemExit(f"refused: {frame}")
                     if frame.get("id") == id:
                         events.append(frame)
+                    if frame["type"] == "tool_wait":
+                        for call in frame["call_ids"]:
+                            result = {"type": "tool_result", "id": id, "call_id": call, "content": "sunny"}
+                            socket.send(json.dumps(result))
                 yield events

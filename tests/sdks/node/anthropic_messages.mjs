@@ -162,3 +162,20 @@ export const budget = (client) =>
     messages: [question],
     thinking: { type: "enabled", budget_tokens: 2048 },
   });
+
+/** @param {Anthropic} client */
+export const round_trip = async (client) => {
+  /** @type {Omit<Anthropic.MessageCreateParamsStreaming, "stream" | "messages">} */
+  const fields = {
+    model: "claude-opus-4-6",
+    max_tokens: 4 * max_tokens,
+    thinking: { type: "adaptive" },
+    output_config: { effort: "high" },
+    tools: [weather],
+  };
+  const answer = await client.messages.stream({ ...fields, messages: [weatherQuestion] }).finalMessage();
+  const call = answer.content.find((block) => block.type === "tool_use");
+  const result = user({ type: "tool_result", tool_use_id: call?.id ?? "", content: [text("sunny")] });
+  const messages = [weatherQuestion, { role: answer.role, content: answer.content }, result];
+  await ask(client, { ...fields, messages });
+};

@@ -163,3 +163,30 @@ export const budget = (client) =>
     inferenceConfig: { maxTokens: 4096 },
     additionalModelRequestFields: { thinking: { type: "enabled", budget_tokens: 2048 } },
   });
+
+/** @param {BedrockRuntimeClient} client */
+export const round_trip = async (client) => {
+  /** @type {Omit<Request, "messages">} */
+  const fields = {
+    modelId: "us.anthropic.claude-opus-4-6-v1",
+    toolConfig: { tools: [weather] },
+    outputConfig: { effort: "high" },
+    additionalModelRequestFields: { thinking: { type: "adaptive" } },
+  };
+  const { stream } = await ask(client, { ...fields, messages: [weatherQuestion] });
+  const call = { toolUseId: "", name: "" };
+  let [text, signature, input] = ["", "", ""];
+  for await (const { contentBlockStart, contentBlockDelta } of stream ?? []) {
+    Object.assign(call, contentBlockStart?.start?.toolUse);
+    text += contentBlockDelta?.delta?.reasoningContent?.text ?? "";
+    signature += contentBlockDelta?.delta?.reasoningContent?.signature ?? "";
+    input += contentBlockDelta?.delta?.toolUse?.input ?? "";
+  }
+  /** @type {import("@aws-sdk/client-bedrock-runtime").Message} */
+  const answer = {
+    role: "assistant",
+    content: [{ reasoningContent: { reasoningText: { text, signature } } }, { toolUse: { ...call, input: JSON.parse(input) } }],
+  };
+  const result = user({ toolResult: { toolUseId: call.toolUseId, content: [{ text: "sunny" }] } });
+  await ask(client, { ...fields, messages: [weatherQuestion, answer, result] });
+};

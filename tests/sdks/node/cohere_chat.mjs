@@ -138,3 +138,24 @@ export const budget = (client) =>
 
 /** @param {CohereClientV2} client */
 export const logprobs = (client) => ask(client, { model, messages: [question], logprobs: true });
+
+/** @param {CohereClientV2} client */
+export const round_trip = async (client) => {
+  /** @type {Omit<Request, "messages">} */
+  const fields = { model, tools: [weather], thinking: { type: "enabled" } };
+  let toolPlan = "";
+  const toolCalls = [];
+  for await (const event of await ask(client, { ...fields, messages: [weatherQuestion] })) {
+    if (event.type === "tool-plan-delta") toolPlan += event.delta?.message?.toolPlan ?? "";
+    const call = event.type === "tool-call-start" && event.delta?.message?.toolCalls;
+    if (call) toolCalls.push(call);
+  }
+  await ask(client, {
+    ...fields,
+    messages: [
+      weatherQuestion,
+      { role: "assistant", toolPlan, toolCalls },
+      { role: "tool", toolCallId: toolCalls[0].id, content: "sunny" },
+    ],
+  });
+};

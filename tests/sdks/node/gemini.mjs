@@ -163,3 +163,17 @@ export const budget = (client) =>
 /** @param {GoogleGenAI} client */
 export const logprobs = (client) =>
   ask(client, { model, contents: [question], config: { responseLogprobs: true, logprobs: 2 } });
+
+/** @param {GoogleGenAI} client */
+export const round_trip = async (client) => {
+  const chat = client.chats.create({
+    model: "gemini-3-pro-preview",
+    config: {
+      tools: [{ functionDeclarations: [weather] }],
+      thinkingConfig: { includeThoughts: true, thinkingLevel: ThinkingLevel.HIGH },
+    },
+  });
+  for await (const _ of await chat.sendMessageStream({ message: "What is the weather in Rome?" }));
+  const result = { functionResponse: { name: "weather", response: { output: "sunny" } } };
+  for await (const _ of await chat.sendMessageStream({ message: result }));
+};

@@ -102,3 +102,22 @@ export const budget = (client) =>
 
 /** @param {Ollama} client */
 export const logprobs = (client) => ask(client, { model, messages: [question], logprobs: true, top_logprobs: 2 });
+
+/** @param {Ollama} client */
+export const round_trip = async (client) => {
+  const question = { role: "user", content: "What is the weather in Rome?" };
+  /** @type {import("ollama").Message & { tool_calls: import("ollama").ToolCall[] }} */
+  const answer = { role: "assistant", content: "", thinking: "", tool_calls: [] };
+  for await (const { message } of await client.chat({
+    model,
+    messages: [question],
+    tools: [weather],
+    think: "high",
+    stream: true,
+  })) {
+    answer.thinking += message.thinking ?? "";
+    answer.tool_calls.push(...(message.tool_calls ?? []));
+  }
+  const result = { role: "tool", tool_name: "weather", content: "sunny" };
+  await ask(client, { model, messages: [question, answer, result], tools: [weather], think: "high" });
+};

@@ -146,3 +146,21 @@ export const budget = (client) => ask(client, { model, input: [question], max_ou
 /** @param {OpenAI} client */
 export const logprobs = (client) =>
   ask(client, { model, input: [question], include: ["message.output_text.logprobs"], top_logprobs: 2 });
+
+/** @param {OpenAI} client */
+export const round_trip = async (client) => {
+  /** @type {Request} */
+  const fields = {
+    model: "gpt-5",
+    tools: [weather],
+    reasoning: { effort: "high", summary: "auto" },
+    include: ["reasoning.encrypted_content"],
+  };
+  const stream = client.responses.stream({ ...fields, store: false, input: [weatherQuestion] });
+  const { output } = await stream.finalResponse();
+  const call = output.find((item) => item.type === "function_call");
+  /** @type {OpenAI.Responses.ResponseInputItem.FunctionCallOutput} */
+  const result = { type: "function_call_output", call_id: call?.call_id ?? "", output: "sunny" };
+  const answer = /** @type {OpenAI.Responses.ResponseInputItem[]} */ (output);
+  await ask(client, { ...fields, input: [weatherQuestion, ...answer, result] });
+};

@@ -129,3 +129,19 @@ def effort(client):
 
 def budget(client):
     ask(client, user(text(QUESTION)), max_tokens=4096, thinking={"type": "enabled", "budget_tokens": 2048})
+
+
+def round_trip(client):
+    fields = {
+        "model": "claude-opus-4-6",
+        "max_tokens": 4 * MAX_TOKENS,
+        "thinking": {"type": "adaptive"},
+        "output_config": {"effort": "high"},
+        "tools": [WEATHER],
+    }
+    messages = [user(text("What is the weather in Rome?"))]
+    with client.messages.stream(messages=messages, **fields) as stream:
+        answer = stream.get_final_message()
+    result = {"type": "tool_result", "tool_use_id": answer.content[-1].id, "content": [text("sunny")]}
+    messages += [{"role": "assistant", "content": answer.content}, user(result)]
+    client.messages.create(messages=messages, stream=True, **fields)

@@ -1,6 +1,7 @@
 """Amazon Bedrock's ConverseStream."""
 
 import base64
+import json
 
 import boto3
 from botocore.config import Config
@@ -148,3 +149,29 @@ def budget(client):
         inferenceConfig={"maxTokens": 4096},
         additionalModelRequestFields={"thinking": {"type": "enabled", "budget_tokens": 2048}},
     )
+
+
+def round_trip(client):
+    fields = {
+        "modelId": "us.anthropic.claude-opus-4-6-v1",
+        "toolConfig": {"tools": [WEATHER]},
+        "outputConfig": {"effort": "high"},
+        "additionalModelRequestFields": {"thinking": {"type": "adaptive"}},
+    }
+    stream = client.converse_stream(messages=[WEATHER_QUESTION], **fields)["stream"]
+    thinking, call, arguments = {"text": "", "signature": ""}, {}, ""
+    for event in stream:
+        call |= event.get("contentBlockStart", {}).get("start", {}).get("toolUse", {})
+        delta = event.get("contentBlockDelta", {}).get("delta", {})
+        for name, piece in delta.get("reasoningContent", {}).items():
+            thinking[name] += piece
+        arguments += delta.get("toolUse", {}).get("input", "")
+    answer = {
+        "role": "assistant",
+        "content": [
+            {"reasoningContent": {"reasoningText": thinking}},
+            {"toolUse": {**call, "input": json.loads(arguments)}},
+        ],
+    }
+    result = {"toolResult": {"toolUseId": call["toolUseId"], "content": [{"text": "sunny"}]}}
+    client.converse_stream(messages=[WEATHER_QUESTION, answer, {"role": "user", "content": [result]}], **fields)

@@ -124,3 +124,16 @@ def budget(client):
 
 def logprobs(client):
     ask(client, QUESTION, logprobs=True)
+
+
+def round_trip(client):
+    plan, calls = "", []
+    fields = {"model": MODEL, "tools": [WEATHER], "thinking": Thinking(type="enabled")}
+    for event in client.chat_stream(messages=[WEATHER_QUESTION], **fields):
+        if event.type == "tool-plan-delta":
+            plan += event.delta.message.tool_plan
+        if event.type == "tool-call-start":
+            calls.append(event.delta.message.tool_calls)
+    answer = {"role": "assistant", "tool_plan": plan, "tool_calls": calls}
+    result = {"role": "tool", "tool_call_id": calls[0].id, "content": "sunny"}
+    ask(client, WEATHER_QUESTION, answer, result, tools=[WEATHER], thinking=fields["thinking"])

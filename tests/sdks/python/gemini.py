@@ -145,3 +145,16 @@ def budget(client):
 
 def logprobs(client):
     ask(client, QUESTION, response_logprobs=True, logprobs=2)
+
+
+def round_trip(client):
+    config = types.GenerateContentConfig(
+        tools=tools(WEATHER),
+        thinking_config=types.ThinkingConfig(include_thoughts=True, thinking_level="HIGH"),
+    )
+    chat = client.chats.create(model="gemini-3-pro-preview", config=config)
+    for _ in chat.send_message_stream("What is the weather in Rome?"):
+        pass
+    result = types.Part.from_function_response(name="weather", response={"output": "sunny"})
+    for _ in chat.send_message_stream(result):
+        pass

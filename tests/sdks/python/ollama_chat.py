@@ -94,3 +94,13 @@ def budget(client):
 
 def logprobs(client):
     ask(client, QUESTION, logprobs=True, top_logprobs=2)
+
+
+def round_trip(client):
+    question = {"role": "user", "content": "What is the weather in Rome?"}
+    answer = {"role": "assistant", "content": "", "thinking": "", "tool_calls": []}
+    for line in client.chat(model=MODEL, messages=[question], tools=[WEATHER], think="high", stream=True):
+        answer["thinking"] += line.message.thinking or ""
+        answer["tool_calls"] += line.message.tool_calls or []
+    result = {"role": "tool", "tool_name": "weather", "content": "sunny"}
+    ask(client, question, answer, result, tools=[WEATHER], think="high")

@@ -115,3 +115,21 @@ def budget(client):
 
 def logprobs(client):
     ask(client, QUESTION, include=["message.output_text.logprobs"], top_logprobs=2)
+
+
+def round_trip(client):
+    fields = {
+        "model": "gpt-5",
+        "tools": [WEATHER],
+        "reasoning": {"effort": "high", "summary": "auto"},
+        "include": ["reasoning.encrypted_content"],
+        "store": False,
+    }
+    items = [WEATHER_QUESTION]
+    with client.responses.stream(input=items, **fields) as stream:
+        for _ in stream:
+            pass
+        answer = stream.get_final_response()
+    items += answer.output
+    items.append({"type": "function_call_output", "call_id": answer.output[-1].call_id, "output": "sunny"})
+    client.responses.create(input=items, stream=True, **fields)
