@@ -90,7 +90,7 @@ def ask_sdk(folder, recorder, provider, sdk):
     if provider.answer:
         recorder.answer(sdk, provider.name, ROUND_TRIP, provider.answer)
     done = subprocess.run(
-        [*programs[sdk], provider.script, base_url], capture_output=True, text=True, timeout=120, check=False
+        [*programs[sdk], provider.script, base_url], capture_output=True, text=True, timeout=300, check=False
     )
     recorded = {name: recorder.take(sdk, provider.name, name) for name in CONVERSATIONS}
     requests = {name: requests[-1] for name, requests in recorded.items() if requests}

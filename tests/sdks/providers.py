@@ -180,6 +180,7 @@ PROVIDERS = [
         },
         left_out={"penalties": ["top_k"], "budget": ["reasoning_budget"]},
         unsaid=["budget"],
+        body_type='import("openai").default.ChatCompletionCreateParamsStreaming',
         headers=("api-key",),
     ),
     Provider(

@@ -17,10 +17,15 @@ def by_typescript(folder, bodies):
     """
     lines, owners = [], {}
     for provider, conversations in bodies.items():
-        if provider.body_type:
-            for name, body in conversations.items():
-                lines.append(f"export const {provider.script}_{name}: {provider.body_type} = {json.dumps(body)};")
-                owners[len(lines)] = (provider.name, name)
+        if not provider.body_type:
+            continue
+        for name, body in conversations.items():
+            lines.append(f"export const {provider.script}_{name}: {provider.body_type} = {json.dumps(body)};")
+            owners[len(lines)] = (provider.name, name)
+        # A type that were not found would take anything.
+        wrong = json.dumps({**conversations["plain"], "no such field": 1})
+        lines += ["// @ts-expect-error", f"export const {provider.script}: {provider.body_type} = {wrong};"]
+        owners[len(lines) - 1] = owners[len(lines)] = (provider.name, "no such field")
     with open(f"{folder}/bodies.ts", "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
     done = subprocess.run(
