@@ -16,7 +16,7 @@ use tokenwire::{
     },
 };
 
-use crate::{requests::wire_formats, table};
+use crate::{code_list, requests::wire_formats, table};
 
 /// What an answer can hold, in the order of the table.
 const KINDS: &[&str] = &[
@@ -70,6 +70,8 @@ impl Turn for Seen {
 struct Recording {
     wire_format: String,
     folder: String,
+    /// The answer's file below `tests/fixtures`.
+    file: String,
     kinds: BTreeSet<&'static str>,
 }
 
@@ -97,8 +99,10 @@ fn read(expected: &Path) -> Option<Recording> {
     let expected: Value = serde_json::from_str(&fs::read_to_string(expected).unwrap()).unwrap();
     let wire_format = expected["api"].as_str().unwrap().replace('_', "-");
     let adapter = vendors::adapter(&wire_format)?;
-    let body =
-        ["sse", "ndjson", "json", "eventstream"].iter().find_map(|end| fs::read(format!("{stem}.{end}")).ok())?;
+    let endings = ["sse", "ndjson", "json", "eventstream"];
+    let path = endings.iter().map(|end| format!("{stem}.{end}")).find(|path| Path::new(path).exists())?;
+    let body = fs::read(&path).ok()?;
+    let file = format!("{folder}/{}", Path::new(&path).file_name().unwrap().to_string_lossy());
     let upstream = Upstream {
         name: folder.clone(),
         base_url: String::new(),
@@ -120,7 +124,7 @@ fn read(expected: &Path) -> Option<Recording> {
     if run().is_err() && expected["error"] == true {
         seen.0.insert("errors in the stream");
     }
-    Some(Recording { wire_format, folder, kinds: seen.0 })
+    Some(Recording { wire_format, folder, file, kinds: seen.0 })
 }
 
 pub fn section() -> String {
@@ -131,9 +135,9 @@ pub fn section() -> String {
     let row = |kind: &&'static str| {
         let cells = formats.iter().map(|format| {
             let of_kind = |recording: &&Recording| recording.wire_format == *format && recording.kinds.contains(kind);
-            match recordings.iter().filter(of_kind).count() {
-                0 => "-".to_owned(),
-                count => count.to_string(),
+            match recordings.iter().find(of_kind) {
+                None => "-".to_owned(),
+                Some(recording) => format!("[yes](../tests/fixtures/{})", recording.file),
             }
         });
         [(*kind).to_owned()].into_iter().chain(cells).collect()
@@ -154,18 +158,15 @@ fn every_wire_format_has_recordings_of_the_basics() {
     }
 }
 
-/// Which folders have recordings of a wire format, and how many.
+/// Which folders have recordings of a wire format.
 pub fn recordings() -> String {
-    let mut folders: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
+    let mut folders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for recording in all() {
-        *folders.entry(recording.wire_format).or_default().entry(recording.folder).or_default() += 1;
+        folders.entry(recording.wire_format).or_default().insert(recording.folder);
     }
-    let rows: Vec<Vec<String>> = folders
-        .iter()
-        .map(|(format, folders)| {
-            let folders: Vec<String> = folders.iter().map(|(name, count)| format!("`{name}` {count}")).collect();
-            vec![format!("`{format}`"), folders.join(", ")]
-        })
-        .collect();
-    table(&["wire format".to_owned(), "folders of `tests/fixtures`, and how many answers".to_owned()], &rows)
+    let row = |(format, folders): (&String, &BTreeSet<String>)| {
+        vec![format!("`{format}`"), code_list(folders.iter().map(String::as_str))]
+    };
+    let head = ["wire format", "folders of `tests/fixtures` with answers in it"];
+    table(&head.map(str::to_owned), &folders.iter().map(row).collect::<Vec<_>>())
 }
