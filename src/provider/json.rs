@@ -278,6 +278,10 @@ impl<'de, T: Deserialize<'de>> ReadList<'de> for List<T> {
     type Element = T;
 
     fn add(&mut self, element: T) {
+        if self.0.is_empty() {
+            // Most lists in a stream have one element; a vector by itself asks for room for four.
+            self.0.reserve_exact(1);
+        }
         self.0.push(element);
     }
 }
