@@ -1,12 +1,12 @@
 //! What a client may say.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    ErrorCode, ErrorInfo, GenerationId,
+    ConversationId, ErrorCode, ErrorInfo, GenerationId,
     fields::{bad_field, fields, null_is_default, object},
     message::{Content, Message, Stop, Tool, ToolChoice},
 };
@@ -29,8 +29,16 @@ pub enum ClientFrame {
     Detach(Detach),
     /// Answer a tool call of a running generation.
     ToolResult(ToolResult),
+    /// Let a tool call of a running generation be carried out.
+    Approve(Approve),
+    /// Refuse a tool call of a running generation.
+    Deny(Deny),
     /// Add user messages to a running generation.
     Input(Input),
+    /// See each new generation of a conversation, and read its log.
+    Watch(Watch),
+    /// Stop seeing them.
+    Unwatch(Unwatch),
     /// Application heartbeat.
     Ping(Ping),
 }
@@ -46,7 +54,8 @@ pub struct BadFrame {
 
 impl ClientFrame {
     /// The types that a client may send.
-    pub const TYPES: &[&str] = &["start", "cancel", "attach", "detach", "tool_result", "input", "ping"];
+    pub const TYPES: &[&str] =
+        &["start", "cancel", "attach", "detach", "tool_result", "approve", "deny", "input", "watch", "unwatch", "ping"];
 
     /// Reads one frame.
     ///
@@ -68,7 +77,11 @@ impl ClientFrame {
             Some("attach") => Self::Attach(fields(text)?),
             Some("detach") => Self::Detach(fields(text)?),
             Some("tool_result") => Self::ToolResult(fields(text)?),
+            Some("approve") => Self::Approve(fields(text)?),
+            Some("deny") => Self::Deny(fields(text)?),
             Some("input") => Self::Input(fields(text)?),
+            Some("watch") => Self::Watch(fields(text)?),
+            Some("unwatch") => Self::Unwatch(fields(text)?),
             Some("ping") => Self::Ping(fields(text)?),
             Some(_) => {
                 let message = format!("`type` is one of {}", Self::TYPES.join(", "));
@@ -203,9 +216,29 @@ pub struct Start {
     /// Anything, for the application's own use: hooks see it, the provider does not.
     #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
-    /// A finished generation whose conversation goes before `messages`.
+    /// An ended generation, also a cancelled one, whose messages go before `messages`. What it was asked with
+    /// besides them is not taken over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continue_from: Option<GenerationId>,
+    /// The conversation that this generation belongs to: whoever watches it sees this generation. Made by its
+    /// first generation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<ConversationId>,
+    /// Which of the server's own tools the model may call, by name; a `*` at the end stands for any rest.
+    /// Default: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_tools: Option<Vec<String>>,
+    /// Which tool calls must be approved before they are carried out, by tool, `*` for any other. A tool that
+    /// the server's configuration wants approved cannot be freed here.
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub approvals: BTreeMap<String, Approval>,
+    /// The most turns that this generation may take, within the server's limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_turns: Option<u32>,
+    /// With a JSON schema in `response_format`: when the answer does not fit it, ask the model once to repair
+    /// it. Default false.
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "std::ops::Not::not")]
+    pub repair: bool,
     /// Repeat the whole text in the terminal event. Default false.
     #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "std::ops::Not::not")]
     pub accumulate: bool,
@@ -242,6 +275,11 @@ impl Start {
             timeouts: Timeouts::default(),
             metadata: Map::new(),
             continue_from: None,
+            conversation: None,
+            server_tools: None,
+            approvals: BTreeMap::new(),
+            max_turns: None,
+            repair: false,
             accumulate: false,
         }
     }
@@ -373,14 +411,80 @@ pub struct ToolResult {
     pub is_error: bool,
 }
 
+/// Whether the calls of a tool must be approved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Approval {
+    /// Every call waits for an `approve` or `deny`.
+    Always,
+    /// No call does.
+    Never,
+}
+
+/// Lets a tool call be carried out. The first decision on a call wins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct Approve {
+    /// The generation.
+    pub id: GenerationId,
+    /// The call, as named in `tool_approval`.
+    pub call_id: String,
+    /// Other arguments than the model's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<Map<String, Value>>,
+}
+
+/// Refuses a tool call: the model is told so, and goes on. The first decision on a call wins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct Deny {
+    /// The generation.
+    pub id: GenerationId,
+    /// The call, as named in `tool_approval`.
+    pub call_id: String,
+    /// Why, for the model. At most 1,024 bytes are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// Adds messages to a running generation; the model sees them at its next turn boundary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 pub struct Input {
     /// The generation.
     pub id: GenerationId,
+    /// A name for these messages: the `input` events say what became of it, and a repeated one is taken once.
+    /// Default: one of the server's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_id: Option<String>,
+    /// Cut the running turn off, and go on from the text so far. Default false.
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "std::ops::Not::not")]
+    pub interrupt: bool,
     /// The messages, usually of role `user`.
     pub messages: Vec<Message>,
+}
+
+/// Sees each new generation of a conversation with the messages that started it, and reads its log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct Watch {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The `seq` of the last `conversation` frame that was seen; 0 for all that is kept.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub after: u64,
+    /// A token that its owner has made, to watch a conversation of somebody else's without changing anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<String>,
+}
+
+/// Stops watching a conversation. Its generations that are attached stay so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct Unwatch {
+    /// The conversation.
+    pub conversation: ConversationId,
 }
 
 /// Asks for a `pong`. Browsers cannot send the protocol's own pings.

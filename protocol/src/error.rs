@@ -58,6 +58,10 @@ codes! {
     Gap = "gap", false;
     /// The generation has ended, so it takes no input and no tool results.
     GenerationEnded = "generation_ended", false;
+    /// The generation has taken its last turn, so it takes no input: send it as a new `start` with `continue_from`.
+    TooLate = "too_late", false;
+    /// The conversation does not exist, is no longer kept, or belongs to somebody else.
+    ConversationNotFound = "conversation_not_found", false;
     /// The generation does not wait for a result of that call.
     CallNotFound = "call_not_found", false;
     /// The call has its result already: the first one won.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     ErrorInfo, GenerationId,
-    message::{Content, Native},
+    message::{Content, Message, Native},
 };
 
 /// An event with its generation and its position: what an attached client receives.
@@ -67,10 +67,22 @@ pub enum Event {
     Warning(Warning),
     /// A message of the provider's as it came.
     Raw(Raw),
+    /// A call waits for somebody to approve it.
+    ToolApproval(ToolApproval),
+    /// A call was approved or denied.
+    ToolDecision(ToolDecision),
     /// The generation waits for results.
     ToolWait(ToolWait),
+    /// A tool of the server's says how far it is.
+    ToolProgress(ToolProgress),
     /// A result was taken.
     ToolResult(ToolResultTaken),
+    /// Messages were added while it runs, or what became of them.
+    Input(InputState),
+    /// The value grew that the answer is made of.
+    ObjectDelta(ObjectDelta),
+    /// The value that the answer is made of, whole.
+    Object(Object),
     /// What a turn cost.
     Usage(TokenUsage),
     /// Another attempt.
@@ -101,8 +113,14 @@ impl Event {
             Self::Native(_) => "native",
             Self::Warning(_) => "warning",
             Self::Raw(_) => "raw",
+            Self::ToolApproval(_) => "tool_approval",
+            Self::ToolDecision(_) => "tool_decision",
             Self::ToolWait(_) => "tool_wait",
+            Self::ToolProgress(_) => "tool_progress",
             Self::ToolResult(_) => "tool_result",
+            Self::Input(_) => "input",
+            Self::ObjectDelta(_) => "object_delta",
+            Self::Object(_) => "object",
             Self::Usage(_) => "usage",
             Self::Retry(_) => "retry",
             Self::Finished(_) => "finished",
@@ -296,6 +314,120 @@ pub struct Raw {
     pub data: Value,
 }
 
+/// A tool call waits for somebody to approve it, with an `approve` or `deny` frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct ToolApproval {
+    /// The call.
+    pub call_id: Arc<str>,
+    /// The tool.
+    pub name: Arc<str>,
+    /// The arguments, as in `tool_call`.
+    pub arguments: Value,
+}
+
+/// A tool call was approved or denied.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct ToolDecision {
+    /// The call.
+    pub call_id: Arc<str>,
+    /// Whether it is carried out.
+    pub approved: bool,
+    /// Who decided.
+    pub by: DecidedBy,
+    /// The arguments that it is carried out with, where they are not the model's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<Value>,
+    /// Why it was denied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Who decided on a tool call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum DecidedBy {
+    /// An `approve` or `deny` frame.
+    Client,
+    /// The server's own code.
+    Server,
+    /// Nobody, in time.
+    Timeout,
+}
+
+/// A tool that the server runs says how far it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct ToolProgress {
+    /// The call.
+    pub call_id: Arc<str>,
+    /// How far, in a unit of the tool's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<f64>,
+    /// How far it will be at its end, in the same unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<f64>,
+    /// One sentence for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// Messages that were added to a running generation, and what became of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct InputState {
+    /// The name of the `input`.
+    pub input_id: Arc<str>,
+    /// What became of it.
+    pub state: InputProgress,
+    /// The messages; only with `accepted`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub messages: Vec<Message>,
+}
+
+/// What became of an `input`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum InputProgress {
+    /// It waits for the next turn.
+    Accepted,
+    /// The turn that follows has it.
+    Applied,
+    /// The generation ended before another turn.
+    Dropped,
+}
+
+/// One change of the value that a structured answer is made of. `value` replaces what is at `path`, or adds it;
+/// `append` goes to the end of the text that is there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct ObjectDelta {
+    /// Where, as a JSON Pointer: `/items/0/name`; empty for the whole.
+    pub path: String,
+    /// What is there now, so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
+    /// A piece of text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub append: Option<String>,
+}
+
+/// The value that a structured answer is made of, at the end of its turn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct Object {
+    /// The value; null where the answer is no JSON.
+    pub value: Value,
+    /// Whether it fits the schema.
+    pub valid: bool,
+    /// What does not fit, for people; at most a few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
+}
+
 /// The generation waits for these results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
@@ -315,6 +447,9 @@ pub struct ToolResultTaken {
     /// Whether the tool failed. Default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_error: bool,
+    /// Whether the server carried the call out itself. Default false: a client did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_server: bool,
 }
 
 /// Tokens. In a terminal event, the sum over all turns and attempts that the provider counted.

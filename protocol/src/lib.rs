@@ -39,18 +39,21 @@ pub mod message;
 pub mod server;
 
 pub use client::{
-    Attach, BadFrame, Cancel, ClientFrame, Detach, Input, OnDisconnect, Ping, Start, StartUpstream, Timeouts,
-    ToolResult,
+    Approval, Approve, Attach, BadFrame, Cancel, ClientFrame, Deny, Detach, Input, OnDisconnect, Ping, Start,
+    StartUpstream, Timeouts, ToolResult, Unwatch, Watch,
 };
 pub use close::CloseCode;
 pub use error::{ErrorCode, ErrorInfo};
 pub use event::{
-    Cancelled, CancelledBy, Citation, Delta, Event, EventFrame, Failed, FinishReason, Finished, Logprobs, Media, Raw,
-    Retry, ServerToolCall, ServerToolResult, Started, Timing, TokenLogprob, TokenUsage, ToolCall, ToolCallDelta,
+    Cancelled, CancelledBy, Citation, DecidedBy, Delta, Event, EventFrame, Failed, FinishReason, Finished,
+    InputProgress, InputState, Logprobs, Media, Object, ObjectDelta, Raw, Retry, ServerToolCall, ServerToolResult,
+    Started, Timing, TokenLogprob, TokenUsage, ToolApproval, ToolCall, ToolCallDelta, ToolDecision, ToolProgress,
     ToolResultTaken, ToolWait, TopLogprob, UsageSource, Warning,
 };
-pub use id::GenerationId;
-pub use server::{ConnectionFrame, ErrorFrame, GoingAway, Hello, Limits, Pong, ServerFrame};
+pub use id::{ConversationId, GenerationId};
+pub use server::{
+    ConnectionFrame, ConversationChange, ConversationFrame, ErrorFrame, GoingAway, Hello, Limits, Pong, ServerFrame,
+};
 
 /// The WebSocket subprotocol name. Optional for a client; the server echoes it when it is offered.
 pub const SUBPROTOCOL: &str = "tokenwire.v1";

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{ErrorInfo, EventFrame, GenerationId};
+use crate::{ConversationId, ErrorInfo, EventFrame, GenerationId, message::Message};
 
 /// A frame from the server to the client: about the connection, or an event of a generation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,8 @@ pub enum ConnectionFrame {
     Error(ErrorFrame),
     /// The server will close this connection.
     GoingAway(GoingAway),
+    /// Something changed in a conversation that is watched.
+    Conversation(ConversationFrame),
     /// The answer to `ping`.
     Pong(Pong),
 }
@@ -85,6 +87,45 @@ pub struct GoingAway {
     pub reason: String,
     /// How long to wait before reconnecting, in milliseconds. Spread over the clients.
     pub reconnect_in_ms: u64,
+}
+
+/// Something changed in a conversation that is watched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct ConversationFrame {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The position of the change: 1, 2, 3 ... What is no longer kept is left out.
+    pub seq: u64,
+    /// What changed.
+    #[serde(flatten)]
+    pub change: ConversationChange,
+}
+
+/// What changed in a conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+#[serde(tag = "change", rename_all = "snake_case")]
+pub enum ConversationChange {
+    /// A generation was started in it. Its events follow, from the first one.
+    Generation {
+        /// The generation.
+        id: GenerationId,
+        /// As the start named it.
+        model: String,
+        /// The messages of its start.
+        messages: Vec<Message>,
+        /// The generation that it continues.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        continue_from: Option<GenerationId>,
+    },
+    /// It has another title.
+    Renamed {
+        /// The title.
+        title: String,
+    },
+    /// It was deleted. Nothing follows.
+    Deleted,
 }
 
 /// The answer to `ping`.

@@ -1,6 +1,24 @@
 // Types of the Tokenwire protocol, tokenwire.v1. Generated from the types of the crate
 // tokenwire-protocol; the file is not edited by hand.
 
+/** Whether the calls of a tool must be approved. */
+export type Approval =
+  /** Every call waits for an `approve` or `deny`. */
+  | "always"
+  /** No call does. */
+  | "never";
+
+/** Lets a tool call be carried out. The first decision on a call wins. */
+export interface ApproveFrame {
+  type: "approve";
+  /** The generation. */
+  id: GenerationId;
+  /** The call, as named in `tool_approval`. */
+  call_id: string;
+  /** Other arguments than the model's. */
+  arguments?: Record<string, unknown> | null;
+}
+
 /** Reads a generation's log after a position. */
 export interface AttachFrame {
   type: "attach";
@@ -97,7 +115,11 @@ export type ClientFrame =
   | AttachFrame
   | DetachFrame
   | ToolResultFrame
+  | ApproveFrame
+  | DenyFrame
   | InputFrame
+  | WatchFrame
+  | UnwatchFrame
   | PingFrame;
 
 /** A frame about the connection itself. */
@@ -105,6 +127,7 @@ export type ConnectionFrame =
   | HelloFrame
   | ErrorFrame
   | GoingAwayFrame
+  | ConversationFrame
   | PongFrame;
 
 /** The content of a message: plain text, or a list of parts. */
@@ -113,6 +136,43 @@ export type Content =
   | string
   /** Text, images and files in order. */
   | Part[];
+
+/** Something changed in a conversation that is watched. */
+export interface ConversationFrame {
+  type: "conversation";
+  /** The conversation. */
+  conversation: ConversationId;
+  /** The position of the change: 1, 2, 3 ... What is no longer kept is left out. */
+  seq: number;
+}
+
+/**
+ * The name of a conversation: chosen by the client, unique per principal.
+ *
+ * 1 to 128 characters of `A-Z a-z 0-9 . _ : -`. None of these needs escaping in JSON, so an
+ * id is copied into a frame as it stands. Short ids make small frames.
+ */
+export type ConversationId = string;
+
+/** Who decided on a tool call. */
+export type DecidedBy =
+  /** An `approve` or `deny` frame. */
+  | "client"
+  /** The server's own code. */
+  | "server"
+  /** Nobody, in time. */
+  | "timeout";
+
+/** Refuses a tool call: the model is told so, and goes on. The first decision on a call wins. */
+export interface DenyFrame {
+  type: "deny";
+  /** The generation. */
+  id: GenerationId;
+  /** The call, as named in `tool_approval`. */
+  call_id: string;
+  /** Why, for the model. At most 1,024 bytes are kept. */
+  reason?: string | null;
+}
 
 /** Stops reading a generation's log. */
 export interface DetachFrame {
@@ -147,6 +207,10 @@ export type ErrorCode =
   | "gap"
   /** The generation has ended, so it takes no input and no tool results. */
   | "generation_ended"
+  /** The generation has taken its last turn, so it takes no input: send it as a new `start` with `continue_from`. */
+  | "too_late"
+  /** The conversation does not exist, is no longer kept, or belongs to somebody else. */
+  | "conversation_not_found"
   /** The generation does not wait for a result of that call. */
   | "call_not_found"
   /** The call has its result already: the first one won. */
@@ -265,8 +329,14 @@ export type EventFrame =
   | NativeFrame
   | WarningFrame
   | RawFrame
+  | ToolApprovalFrame
+  | ToolDecisionFrame
   | ToolWaitFrame
+  | ToolProgressFrame
   | ToolResultTakenFrame
+  | InputStateFrame
+  | ObjectDeltaFrame
+  | ObjectFrame
   | UsageFrame
   | RetryFrame
   | FinishedFrame
@@ -336,7 +406,7 @@ export interface FinishedFrame {
  * The name of a generation: chosen by the client, unique per principal.
  *
  * 1 to 128 characters of `A-Z a-z 0-9 . _ : -`. None of these needs escaping in JSON, so an
- * id is copied into a frame as it stands. Short ids make small frames: the id is in every one.
+ * id is copied into a frame as it stands. Short ids make small frames.
  */
 export type GenerationId = string;
 
@@ -377,6 +447,40 @@ export interface InputFrame {
   id: GenerationId;
   /** The messages, usually of role `user`. */
   messages: Message[];
+  /**
+   * A name for these messages: the `input` events say what became of it, and a repeated one is taken once.
+   * Default: one of the server's.
+   */
+  input_id?: string | null;
+  /** Cut the running turn off, and go on from the text so far. Default false. */
+  interrupt?: boolean;
+}
+
+/** What became of an `input`. */
+export type InputProgress =
+  /** It waits for the next turn. */
+  | "accepted"
+  /** The turn that follows has it. */
+  | "applied"
+  /** The generation ended before another turn. */
+  | "dropped";
+
+/** Messages that were added to a running generation, and what became of them. */
+export interface InputStateFrame {
+  type: "input";
+  /** The generation. */
+  id: GenerationId;
+  /**
+   * The event's position: 1, 2, 3 ... without holes. A frame that merges several deltas
+   * carries the last position that it covers.
+   */
+  seq: number;
+  /** The name of the `input`. */
+  input_id: string;
+  /** What became of it. */
+  state: InputProgress;
+  /** The messages; only with `accepted`. */
+  messages?: Message[];
 }
 
 /** What a connection may do. */
@@ -496,6 +600,45 @@ export interface NativeFrame {
   provider: string;
   /** The answer in the provider's wire format. */
   content: unknown;
+}
+
+/**
+ * One change of the value that a structured answer is made of. `value` replaces what is at `path`, or adds it;
+ * `append` goes to the end of the text that is there.
+ */
+export interface ObjectDeltaFrame {
+  type: "object_delta";
+  /** The generation. */
+  id: GenerationId;
+  /**
+   * The event's position: 1, 2, 3 ... without holes. A frame that merges several deltas
+   * carries the last position that it covers.
+   */
+  seq: number;
+  /** Where, as a JSON Pointer: `/items/0/name`; empty for the whole. */
+  path: string;
+  /** A piece of text. */
+  append?: string;
+  /** What is there now, so far. */
+  value?: unknown;
+}
+
+/** The value that a structured answer is made of, at the end of its turn. */
+export interface ObjectFrame {
+  type: "object";
+  /** The generation. */
+  id: GenerationId;
+  /**
+   * The event's position: 1, 2, 3 ... without holes. A frame that merges several deltas
+   * carries the last position that it covers.
+   */
+  seq: number;
+  /** The value; null where the answer is no JSON. */
+  value: unknown;
+  /** Whether it fits the schema. */
+  valid: boolean;
+  /** What does not fit, for people; at most a few. */
+  errors?: string[];
 }
 
 /** What happens to a generation when no connection is attached to it any more. */
@@ -700,8 +843,21 @@ export interface StartFrame {
   model: string;
   /** Repeat the whole text in the terminal event. Default false. */
   accumulate?: boolean;
-  /** A finished generation whose conversation goes before `messages`. */
+  /**
+   * Which tool calls must be approved before they are carried out, by tool, `*` for any other. A tool that
+   * the server's configuration wants approved cannot be freed here.
+   */
+  approvals?: Record<string, unknown>;
+  /**
+   * An ended generation, also a cancelled one, whose messages go before `messages`. What it was asked with
+   * besides them is not taken over.
+   */
   continue_from?: GenerationId | null;
+  /**
+   * The conversation that this generation belongs to: whoever watches it sees this generation. Made by its
+   * first generation.
+   */
+  conversation?: ConversationId | null;
   /**
    * End with reason `tool_calls` when the model calls a tool, instead of waiting for
    * `tool_result` frames and going on. Default false.
@@ -713,6 +869,8 @@ export interface StartFrame {
   logprobs?: boolean;
   /** The most tokens that the model may write, per turn. */
   max_tokens?: number | null;
+  /** The most turns that this generation may take, within the server's limit. */
+  max_turns?: number | null;
   /** The conversation. */
   messages?: Message[];
   /** Anything, for the application's own use: hooks see it, the provider does not. */
@@ -734,10 +892,20 @@ export interface StartFrame {
   reasoning_budget?: number | null;
   /** How long to think: `none`, `minimal`, `low`, `medium`, `high`, or what the provider knows. */
   reasoning_effort?: string | null;
+  /**
+   * With a JSON schema in `response_format`: when the answer does not fit it, ask the model once to repair
+   * it. Default false.
+   */
+  repair?: boolean;
   /** `{"type":"json_schema",...}` as in chat completions. */
   response_format?: unknown;
   /** Asks for the same answer to the same request, where the provider can. */
   seed?: number | null;
+  /**
+   * Which of the server's own tools the model may call, by name; a `*` at the end stands for any rest.
+   * Default: all of them.
+   */
+  server_tools?: unknown[] | null;
   /** Where the model stops. */
   stop?: Stop | null;
   /** Sampling temperature, in the provider's range. */
@@ -874,6 +1042,24 @@ export interface Tool {
   type?: string;
 }
 
+/** A tool call waits for somebody to approve it, with an `approve` or `deny` frame. */
+export interface ToolApprovalFrame {
+  type: "tool_approval";
+  /** The generation. */
+  id: GenerationId;
+  /**
+   * The event's position: 1, 2, 3 ... without holes. A frame that merges several deltas
+   * carries the last position that it covers.
+   */
+  seq: number;
+  /** The call. */
+  call_id: string;
+  /** The tool. */
+  name: string;
+  /** The arguments, as in `tool_call`. */
+  arguments: unknown;
+}
+
 /** A piece of a tool call's arguments, never the accumulated string. */
 export interface ToolCallDeltaFrame {
   type: "tool_call_delta";
@@ -926,6 +1112,28 @@ export type ToolChoice =
     };
   };
 
+/** A tool call was approved or denied. */
+export interface ToolDecisionFrame {
+  type: "tool_decision";
+  /** The generation. */
+  id: GenerationId;
+  /**
+   * The event's position: 1, 2, 3 ... without holes. A frame that merges several deltas
+   * carries the last position that it covers.
+   */
+  seq: number;
+  /** The call. */
+  call_id: string;
+  /** Whether it is carried out. */
+  approved: boolean;
+  /** Who decided. */
+  by: DecidedBy;
+  /** The arguments that it is carried out with, where they are not the model's. */
+  arguments?: unknown;
+  /** Why it was denied. */
+  reason?: string;
+}
+
 /** The function of a `Tool`. */
 export interface ToolFunction {
   /** Its name: letters, digits, `_` and `-`, at most 64. */
@@ -936,6 +1144,26 @@ export interface ToolFunction {
   parameters?: unknown;
   /** Whether the arguments must follow the schema exactly, where the provider can promise that. */
   strict?: boolean | null;
+}
+
+/** A tool that the server runs says how far it is. */
+export interface ToolProgressFrame {
+  type: "tool_progress";
+  /** The generation. */
+  id: GenerationId;
+  /**
+   * The event's position: 1, 2, 3 ... without holes. A frame that merges several deltas
+   * carries the last position that it covers.
+   */
+  seq: number;
+  /** The call. */
+  call_id: string;
+  /** One sentence for people. */
+  message?: string;
+  /** How far, in a unit of the tool's own. */
+  progress?: number;
+  /** How far it will be at its end, in the same unit. */
+  total?: number;
 }
 
 /** The result of a tool call. The first one for a call wins. */
@@ -965,6 +1193,8 @@ export interface ToolResultTakenFrame {
   call_id: string;
   /** What the tool answered. */
   content: Content;
+  /** Whether the server carried the call out itself. Default false: a client did. */
+  by_server?: boolean;
   /** Whether the tool failed. Default false. */
   is_error?: boolean;
 }
@@ -989,6 +1219,13 @@ export interface TopLogprob {
   token: string;
   /** The natural logarithm of its probability. */
   logprob: number;
+}
+
+/** Stops watching a conversation. Its generations that are attached stay so. */
+export interface UnwatchFrame {
+  type: "unwatch";
+  /** The conversation. */
+  conversation: ConversationId;
 }
 
 /** What a turn cost. */
@@ -1050,4 +1287,15 @@ export interface WarningFrame {
   field: string;
   /** One sentence for people: what was left out or changed, and why. */
   message: string;
+}
+
+/** Sees each new generation of a conversation with the messages that started it, and reads its log. */
+export interface WatchFrame {
+  type: "watch";
+  /** The conversation. */
+  conversation: ConversationId;
+  /** The `seq` of the last `conversation` frame that was seen; 0 for all that is kept. */
+  after?: number;
+  /** A token that its owner has made, to watch a conversation of somebody else's without changing anything. */
+  share?: string | null;
 }

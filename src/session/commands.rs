@@ -32,7 +32,7 @@ impl Session {
                 let result = self.own(&id).and_then(|generation| generation.tool_result(&call_id, content, is_error));
                 (Some(id), result.map_err(Refusal::Frame))
             }
-            ClientFrame::Input(Input { id, messages }) => {
+            ClientFrame::Input(Input { id, messages, .. }) => {
                 let result = self.own(&id).and_then(|generation| generation.input(messages));
                 (Some(id), result.map_err(Refusal::Frame))
             }
