@@ -292,7 +292,7 @@ impl Client {
                     }
                     Some(Received::GoingAway(going_away))
                 }
-                ConnectionFrame::Hello(_) | ConnectionFrame::Pong(_) => None,
+                ConnectionFrame::Conversation(_) | ConnectionFrame::Hello(_) | ConnectionFrame::Pong(_) => None,
             },
             // A type that this version does not know. Its position counts all the same.
             Err(_) => {

@@ -60,7 +60,12 @@ impl Unfinished {
             ClientFrame::Detach(detach) => {
                 self.0.remove(&detach.id);
             }
-            ClientFrame::Input(_) | ClientFrame::Ping(_) => {}
+            ClientFrame::Approve(_)
+            | ClientFrame::Deny(_)
+            | ClientFrame::Input(_)
+            | ClientFrame::Watch(_)
+            | ClientFrame::Unwatch(_)
+            | ClientFrame::Ping(_) => {}
         }
     }
 

@@ -3,8 +3,8 @@
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use tokenwire_protocol::{
-    Attach, Cancel, ClientFrame, ConnectionFrame, Detach, ErrorCode, ErrorInfo, GenerationId, Input, Pong, Start,
-    ToolResult,
+    Approve, Attach, Cancel, ClientFrame, ConnectionFrame, Deny, Detach, ErrorCode, ErrorInfo, GenerationId, Input,
+    Pong, Start, ToolResult,
 };
 
 use super::{End, Session, outbox::Out};
@@ -36,6 +36,11 @@ impl Session {
                 let result = self.own(&id).and_then(|generation| generation.input(messages));
                 (Some(id), result.map_err(Refusal::Frame))
             }
+            ClientFrame::Approve(Approve { id, .. }) | ClientFrame::Deny(Deny { id, .. }) => {
+                (Some(id), Err(not_yet("approvals")))
+            }
+            ClientFrame::Watch(_) => (None, Err(not_yet("conversations"))),
+            ClientFrame::Unwatch(_) => return Ok(()),
             ClientFrame::Ping(ping) => {
                 let pong = ConnectionFrame::Pong(Pong { nonce: ping.nonce });
                 return self.push(Out::Frame(pong.to_json().into()));
@@ -118,6 +123,10 @@ impl Session {
             ErrorInfo::new(ErrorCode::GenerationNotFound, "no such generation is kept here").with_field("id")
         })
     }
+}
+
+fn not_yet(what: &str) -> Refusal {
+    ErrorInfo::new(ErrorCode::NotSupported, format!("this server has no {what}")).into()
 }
 
 /// Why a frame was not carried out: it is answered with an error, or it ends the connection.
