@@ -29,6 +29,7 @@ pub mod bill;
 pub mod frame;
 pub mod hub;
 pub mod log;
+mod object;
 mod price;
 mod progress;
 mod readers;
