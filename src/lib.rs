@@ -38,5 +38,6 @@ pub mod provider;
 mod route;
 pub mod server;
 pub mod session;
+pub mod tools;
 
 pub use tokenwire_protocol as protocol;
