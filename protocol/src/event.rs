@@ -77,7 +77,7 @@ pub enum Event {
     ToolProgress(ToolProgress),
     /// A result was taken.
     ToolResult(ToolResultTaken),
-    /// Messages were added while it runs, or what became of them.
+    /// What became of messages that were added while it runs.
     Input(InputState),
     /// The value grew that the answer is made of.
     ObjectDelta(ObjectDelta),
@@ -353,8 +353,6 @@ pub enum DecidedBy {
     Client,
     /// The server's own code.
     Server,
-    /// Nobody, in time.
-    Timeout,
 }
 
 /// A tool that the server runs says how far it is.
@@ -374,7 +372,7 @@ pub struct ToolProgress {
     pub message: Option<String>,
 }
 
-/// Messages that were added to a running generation, and what became of them.
+/// What became of an `input` that was accepted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 pub struct InputState {
@@ -382,8 +380,7 @@ pub struct InputState {
     pub input_id: Arc<str>,
     /// What became of it.
     pub state: InputProgress,
-    /// The messages; only with `accepted`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// Its messages.
     pub messages: Vec<Message>,
 }
 
@@ -392,8 +389,6 @@ pub struct InputState {
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum InputProgress {
-    /// It waits for the next turn.
-    Accepted,
     /// The turn that follows has it.
     Applied,
     /// The generation ended before another turn.

@@ -52,7 +52,8 @@ pub use event::{
 };
 pub use id::{ConversationId, GenerationId};
 pub use server::{
-    ConnectionFrame, ConversationChange, ConversationFrame, ErrorFrame, GoingAway, Hello, Limits, Pong, ServerFrame,
+    ConnectionFrame, ConversationChange, ConversationFrame, ErrorFrame, GoingAway, Hello, InputAccepted, Limits, Pong,
+    ServerFrame,
 };
 
 /// The WebSocket subprotocol name. Optional for a client; the server echoes it when it is offered.

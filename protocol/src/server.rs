@@ -27,6 +27,8 @@ pub enum ConnectionFrame {
     Error(ErrorFrame),
     /// The server will close this connection.
     GoingAway(GoingAway),
+    /// An `input` was taken.
+    InputAccepted(InputAccepted),
     /// Something changed in a conversation that is watched.
     Conversation(ConversationFrame),
     /// The answer to `ping`.
@@ -87,6 +89,16 @@ pub struct GoingAway {
     pub reason: String,
     /// How long to wait before reconnecting, in milliseconds. Spread over the clients.
     pub reconnect_in_ms: u64,
+}
+
+/// An `input` was taken: it waits for the generation's next turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub struct InputAccepted {
+    /// The generation.
+    pub id: GenerationId,
+    /// The name of the `input`.
+    pub input_id: String,
 }
 
 /// Something changed in a conversation that is watched.

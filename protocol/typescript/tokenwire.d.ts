@@ -127,6 +127,7 @@ export type ConnectionFrame =
   | HelloFrame
   | ErrorFrame
   | GoingAwayFrame
+  | InputAcceptedFrame
   | ConversationFrame
   | PongFrame;
 
@@ -159,9 +160,7 @@ export type DecidedBy =
   /** An `approve` or `deny` frame. */
   | "client"
   /** The server's own code. */
-  | "server"
-  /** Nobody, in time. */
-  | "timeout";
+  | "server";
 
 /** Refuses a tool call: the model is told so, and goes on. The first decision on a call wins. */
 export interface DenyFrame {
@@ -440,6 +439,15 @@ export interface ImageUrl {
   detail?: string | null;
 }
 
+/** An `input` was taken: it waits for the generation's next turn. */
+export interface InputAcceptedFrame {
+  type: "input_accepted";
+  /** The generation. */
+  id: GenerationId;
+  /** The name of the `input`. */
+  input_id: string;
+}
+
 /** Adds messages to a running generation; the model sees them at its next turn boundary. */
 export interface InputFrame {
   type: "input";
@@ -458,14 +466,12 @@ export interface InputFrame {
 
 /** What became of an `input`. */
 export type InputProgress =
-  /** It waits for the next turn. */
-  | "accepted"
   /** The turn that follows has it. */
   | "applied"
   /** The generation ended before another turn. */
   | "dropped";
 
-/** Messages that were added to a running generation, and what became of them. */
+/** What became of an `input` that was accepted. */
 export interface InputStateFrame {
   type: "input";
   /** The generation. */
@@ -479,8 +485,8 @@ export interface InputStateFrame {
   input_id: string;
   /** What became of it. */
   state: InputProgress;
-  /** The messages; only with `accepted`. */
-  messages?: Message[];
+  /** Its messages. */
+  messages: Message[];
 }
 
 /** What a connection may do. */

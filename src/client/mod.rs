@@ -292,7 +292,9 @@ impl Client {
                     }
                     Some(Received::GoingAway(going_away))
                 }
-                ConnectionFrame::Conversation(_) | ConnectionFrame::Hello(_) | ConnectionFrame::Pong(_) => None,
+                ConnectionFrame::Conversation(_)
+                | ConnectionFrame::InputAccepted(_)
+                | ConnectionFrame::Hello(_) | ConnectionFrame::Pong(_) => None,
             },
             // A type that this version does not know. Its position counts all the same.
             Err(_) => {

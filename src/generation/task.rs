@@ -302,7 +302,12 @@ impl Task<'_> {
                 (taken, answers)
             };
             for (call_id, ToolAnswer { content, is_error }) in taken {
-                self.recorder.event(Event::ToolResult(ToolResultTaken { call_id, content, is_error, by_server: false }));
+                self.recorder.event(Event::ToolResult(ToolResultTaken {
+                    call_id,
+                    content,
+                    is_error,
+                    by_server: false,
+                }));
             }
             match answers {
                 Some(answers) => break answers,
