@@ -56,7 +56,7 @@ async fn a_start_that_cannot_be_done_is_refused_and_its_name_stays_free() {
         (json!({"model": "openai/"}), "unknown_model", "model"),
         (json!({"timeouts": {"total_ms": 0}}), "bad_field", "timeouts.total_ms"),
         (json!({"timeouts": {"idle_ms": 3_600_001}}), "bad_field", "timeouts.idle_ms"),
-        (json!({"continue_from": "g0"}), "not_supported", "continue_from"),
+        (json!({"continue_from": "g0"}), "generation_not_found", "continue_from"),
     ];
     for (more, code, field) in refused {
         client.send(with(start("g1"), more.clone())).await;

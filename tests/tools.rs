@@ -211,25 +211,3 @@ async fn a_tool_loop_has_an_end() {
     let end = client.end_of("g1").await;
     assert_eq!((&end["type"], &end["error"]["code"]), (&json!("failed"), &json!("too_many_turns")));
 }
-
-#[tokio::test]
-async fn input_is_seen_at_the_next_turn() {
-    let mut server = TestServer::start().await;
-    let mut client = server.client().await;
-    client.started("g1").await;
-    let mut call = server.upstream.call().await;
-    call.text("A long").await;
-    client.until_text("g1", "A long").await;
-    client.send(json!({"type": "input", "id": "g1", "messages": [{"role": "user", "content": "Shorter"}]})).await;
-    client.nothing_comes().await;
-    call.finish().await;
-    let mut call = server.upstream.call().await;
-    let messages = call.body["messages"].as_array().unwrap();
-    assert_eq!(messages[1], json!({"role": "assistant", "content": "A long"}));
-    assert_eq!(messages[2], json!({"role": "user", "content": "Shorter"}));
-    call.text("Short").await;
-    call.finish().await;
-    assert_eq!(client.end_of("g1").await["type"], "finished");
-    client.send(json!({"type": "input", "id": "g1", "messages": [{"role": "user", "content": "Late"}]})).await;
-    assert_eq!(client.expect("error").await["code"], "generation_ended");
-}

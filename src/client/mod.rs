@@ -294,7 +294,8 @@ impl Client {
                 }
                 ConnectionFrame::Conversation(_)
                 | ConnectionFrame::InputAccepted(_)
-                | ConnectionFrame::Hello(_) | ConnectionFrame::Pong(_) => None,
+                | ConnectionFrame::Hello(_)
+                | ConnectionFrame::Pong(_) => None,
             },
             // A type that this version does not know. Its position counts all the same.
             Err(_) => {

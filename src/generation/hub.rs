@@ -8,23 +8,25 @@ use std::{
 };
 
 use dashmap::{DashMap, Entry};
-use tokenwire_protocol::{CancelledBy, ErrorCode, ErrorInfo, GenerationId, Start, StartUpstream};
+use tokenwire_protocol::{CancelledBy, ErrorCode, ErrorInfo, GenerationId, Start, StartUpstream, message::Role};
 use tokio::{
     sync::{Notify, Semaphore, SemaphorePermit},
     time::{Instant, sleep_until},
 };
 
 use super::{
-    Generation, Hook,
+    Generation, Hook, MAX_REASON_BYTES,
     progress::Deadlines,
     shortened,
     task::{self, Order},
+    transcript,
 };
 use crate::{
     auth::Principal,
     config::Config,
     provider::{Elsewhere, Provider},
     route::{Route, Routes, Target},
+    tools::Toolbox,
 };
 
 /// How long a cancel is remembered that came before its start, from another connection.
@@ -39,6 +41,7 @@ pub struct Hub {
     routes: Routes,
     elsewhere: Elsewhere,
     hooks: Vec<Arc<dyn Hook>>,
+    toolbox: Toolbox,
     /// A place for each generation that may be at a provider.
     running: Semaphore,
     generations: DashMap<Key, Slot>,
@@ -64,8 +67,13 @@ struct Kept {
 }
 
 impl Hub {
-    /// A hub with these providers.
-    pub fn new(config: Arc<Config>, providers: Vec<Arc<dyn Provider>>, hooks: Vec<Arc<dyn Hook>>) -> Arc<Self> {
+    /// A hub with these providers, hooks and tools.
+    pub fn new(
+        config: Arc<Config>,
+        providers: Vec<Arc<dyn Provider>>,
+        hooks: Vec<Arc<dyn Hook>>,
+        toolbox: Toolbox,
+    ) -> Arc<Self> {
         let running = Semaphore::new((config.limits.max_running as usize).min(Semaphore::MAX_PERMITS));
         Arc::new(Self {
             routes: Routes::new(&config, &providers),
@@ -73,6 +81,7 @@ impl Hub {
             config,
             providers,
             hooks,
+            toolbox,
             running,
             generations: DashMap::new(),
             kept: Mutex::default(),
@@ -88,6 +97,11 @@ impl Hub {
     /// The providers.
     pub fn providers(&self) -> &[Arc<dyn Provider>] {
         &self.providers
+    }
+
+    /// The tools that the server runs.
+    pub fn toolbox(&self) -> &Toolbox {
+        &self.toolbox
     }
 
     /// The names of the routes.
@@ -113,11 +127,18 @@ impl Hub {
     ///
     /// [`ErrorCode::UnknownModel`], [`ErrorCode::BadField`] for a timeout over the limit, or
     /// [`ErrorCode::NotSupported`]. Nothing was started then.
-    pub fn start(self: &Arc<Self>, principal: &Principal, start: Start) -> Result<(Arc<Generation>, bool), ErrorInfo> {
+    pub fn start(
+        self: &Arc<Self>,
+        principal: &Principal,
+        mut start: Start,
+    ) -> Result<(Arc<Generation>, bool), ErrorInfo> {
         let key = (principal.clone(), start.id.clone());
         // A repeated start attaches whatever else it says: the generation is already paid for.
         if let Some(generation) = self.find(&key) {
             return Ok((generation, false));
+        }
+        if let Some(before) = start.continue_from.clone() {
+            self.put_before(principal, &before, &mut start)?;
         }
         let order = self.order(start)?;
         let (generation, writer) = match self.generations.entry(key) {
@@ -141,6 +162,25 @@ impl Hub {
         Ok((generation, true))
     }
 
+    /// Puts the conversation of an ended generation before the messages of a start.
+    fn put_before(&self, principal: &Principal, id: &GenerationId, start: &mut Start) -> Result<(), ErrorInfo> {
+        let refuse = |code, message| Err(ErrorInfo::new(code, message).with_field("continue_from"));
+        let Some(before) = self.get(principal, id) else {
+            return refuse(ErrorCode::GenerationNotFound, "no such generation is kept here");
+        };
+        if !before.has_ended() {
+            return refuse(ErrorCode::BadField, "that generation has not ended; an `input` goes to one that runs");
+        }
+        let mut messages = before.transcript();
+        // Results of its last calls may come with the start.
+        let results = start.messages.iter().take_while(|message| message.role == Role::Tool).count();
+        messages.extend(start.messages.drain(..results));
+        transcript::drop_unanswered(&mut messages);
+        messages.append(&mut start.messages);
+        start.messages = messages;
+        Ok(())
+    }
+
     /// The principal's generation of that name. Somebody else's looks as if it did not exist.
     pub fn get(&self, principal: &Principal, id: &GenerationId) -> Option<Arc<Generation>> {
         self.find(&(principal.clone(), id.clone()))
@@ -157,7 +197,7 @@ impl Hub {
                 return;
             }
             Entry::Vacant(entry) => {
-                entry.insert(Slot::EarlyCancel(reason.map(shortened)));
+                entry.insert(Slot::EarlyCancel(reason.map(|reason| shortened(reason, MAX_REASON_BYTES))));
             }
         }
         let forgotten = {
@@ -199,7 +239,7 @@ impl Hub {
     pub(super) fn ended(&self, generation: &Arc<Generation>) {
         let retention = &self.config.retention;
         generation.log.trim(retention.log_bytes as usize);
-        let bytes = generation.log.bytes() as u64;
+        let bytes = (generation.log.bytes() + generation.transcript_bytes()) as u64;
         let forgotten = {
             let mut kept = self.kept();
             kept.ended.push_back((Instant::now() + Duration::from_secs(retention.seconds), generation.clone(), bytes));
@@ -220,10 +260,6 @@ impl Hub {
     }
 
     fn order(&self, mut start: Start) -> Result<Order, ErrorInfo> {
-        if start.continue_from.is_some() {
-            return Err(ErrorInfo::new(ErrorCode::NotSupported, "`continue_from` is not supported yet")
-                .with_field("continue_from"));
-        }
         let route = match &start.upstream {
             Some(asked) => self.resolve_elsewhere(&start.model, asked)?,
             None => self.resolve(&start.model),
@@ -240,7 +276,8 @@ impl Hub {
             let message = format!("a timeout is 1 to {} ms here", self.config.timeouts.limit_ms);
             ErrorInfo::new(ErrorCode::BadField, message).with_field(field)
         })?;
-        Ok(Order { start, route, deadlines })
+        let served = self.toolbox.choose(start.server_tools.as_deref());
+        Ok(Order { start, route, deadlines, served })
     }
 
     /// The route of that name, else that of `provider/model`.

@@ -13,11 +13,12 @@
 //! [`bill`] adds up what it cost.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use serde_json::{Map, Value};
 use tokenwire_protocol::{
     CancelledBy, ErrorCode, ErrorInfo, Event, GenerationId, OnDisconnect, Start, message::Content, message::Message,
 };
@@ -26,6 +27,7 @@ use tokio::{sync::Notify, time::Instant};
 use crate::auth::Principal;
 
 pub mod bill;
+mod calls;
 pub mod frame;
 pub mod hub;
 pub mod log;
@@ -35,6 +37,7 @@ mod progress;
 mod readers;
 mod recorder;
 mod task;
+mod transcript;
 
 use log::{Log, Reader, Writer};
 use progress::Progress;
@@ -54,12 +57,16 @@ pub struct Generation {
     principal: Principal,
     log: Arc<Log>,
     on_disconnect: Option<Duration>,
-    metadata: serde_json::Map<String, serde_json::Value>,
+    metadata: Arc<Map<String, Value>>,
     started_at: Instant,
     /// Wakes the task out of whatever it waits for.
     attention: Arc<Notify>,
-    /// A tool result came.
+    /// A tool result or a decision came.
     answered: Notify,
+    /// The running turn is to be cut off.
+    interrupted: Notify,
+    /// The conversation, from the end on.
+    transcript: Mutex<Vec<Message>>,
     progress: Progress,
     control: Mutex<Control>,
 }
@@ -68,11 +75,20 @@ pub struct Generation {
 #[derive(Default)]
 struct Control {
     cancel: Option<(CancelledBy, Option<String>)>,
-    /// Tool calls of the current wait, with their results so far.
+    /// Tool calls that a client has to answer, with their results so far.
     calls: HashMap<Arc<str>, Option<ToolAnswer>>,
     /// Results that were taken and are not in the log yet.
     answered: Vec<Arc<str>>,
-    inputs: Vec<Message>,
+    /// Tool calls that somebody has to decide on, with the decisions so far.
+    approvals: HashMap<Arc<str>, Option<Decision>>,
+    /// Decisions that were taken and are not in the log yet.
+    decided: Vec<Arc<str>>,
+    /// What waits for the next turn.
+    inputs: Vec<PendingInput>,
+    /// The name of every input that was ever taken.
+    input_ids: HashSet<Arc<str>>,
+    /// The running turn is to be cut off, because one of the inputs says so.
+    interrupt: bool,
     /// A fault found while appending.
     failure: Option<ErrorInfo>,
     has_ended: bool,
@@ -85,6 +101,25 @@ pub(crate) struct ToolAnswer {
     pub is_error: bool,
 }
 
+/// What somebody decided on a tool call.
+#[derive(Clone, Debug)]
+pub(crate) enum Decision {
+    /// It is carried out, with these arguments in place of the model's.
+    Approved(Option<Map<String, Value>>),
+    /// It is not, and why.
+    Denied(Option<String>),
+}
+
+/// Messages that wait for the next turn.
+struct PendingInput {
+    input_id: Arc<str>,
+    messages: Vec<Message>,
+}
+
+/// Most bytes of a denial's reason that are kept.
+const MAX_DENIAL_BYTES: usize = 1024;
+/// Most inputs of one generation: their names are kept to its end.
+const MAX_INPUTS: usize = 4096;
 /// Most bytes of a cancel's reason that are kept.
 const MAX_REASON_BYTES: usize = 256;
 /// Most messages that wait for a turn boundary. A client that sends more is not steering.
@@ -111,10 +146,12 @@ impl Generation {
                 OnDisconnect::CancelAfterMs(ms) => Some(Duration::from_millis(ms)),
                 OnDisconnect::Continue => None,
             },
-            metadata: start.metadata.clone(),
+            metadata: Arc::new(start.metadata.clone()),
             started_at: Instant::now(),
             attention,
             answered: Notify::new(),
+            interrupted: Notify::new(),
+            transcript: Mutex::default(),
             progress: Progress::new(),
             control: Mutex::default(),
         };
@@ -137,7 +174,7 @@ impl Generation {
     }
 
     /// What the start frame carried for the application's own use.
-    pub fn metadata(&self) -> &serde_json::Map<String, serde_json::Value> {
+    pub fn metadata(&self) -> &Map<String, Value> {
         &self.metadata
     }
 
@@ -177,7 +214,7 @@ impl Generation {
         if control.has_ended || control.cancel.is_some() {
             return;
         }
-        control.cancel = Some((by, reason.map(shortened)));
+        control.cancel = Some((by, reason.map(|reason| shortened(reason, MAX_REASON_BYTES))));
         drop(control);
         self.attention.notify_one();
     }
@@ -209,25 +246,93 @@ impl Generation {
         Ok(())
     }
 
-    /// Adds messages, which the model sees at its next turn boundary.
+    /// Takes the decision on a tool call; the first one for a call wins.
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::GenerationEnded`], or [`ErrorCode::BadField`] when too many wait already.
-    pub fn input(&self, messages: Vec<Message>) -> Result<(), ErrorInfo> {
+    /// [`ErrorCode::GenerationEnded`], [`ErrorCode::CallNotFound`] or [`ErrorCode::AlreadyResolved`].
+    pub(crate) fn decide(&self, call_id: &str, decision: Decision) -> Result<(), ErrorInfo> {
         let mut control = self.control();
         if control.has_ended {
             return Err(ErrorInfo::new(ErrorCode::GenerationEnded, "the generation has ended"));
         }
+        let Some((call, decided)) = control.approvals.get_key_value(call_id) else {
+            return Err(
+                ErrorInfo::new(ErrorCode::CallNotFound, "nobody has to decide on this call").with_field("call_id")
+            );
+        };
+        if decided.is_some() {
+            let message = "somebody has decided on this call already";
+            return Err(ErrorInfo::new(ErrorCode::AlreadyResolved, message).with_field("call_id"));
+        }
+        let call = call.clone();
+        let decision = match decision {
+            Decision::Denied(reason) => Decision::Denied(reason.map(|reason| shortened(reason, MAX_DENIAL_BYTES))),
+            approved => approved,
+        };
+        control.approvals.insert(call.clone(), Some(decision));
+        control.decided.push(call);
+        drop(control);
+        self.answered.notify_one();
+        Ok(())
+    }
+
+    /// Adds messages, which the model sees at its next turn boundary; with `interrupt` that is now. Returns the
+    /// input's name: `input_id`, or a new one. One that was taken already is not taken again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::TooLate`] when there is no next turn, or [`ErrorCode::BadField`] when too many wait already.
+    pub fn input(
+        &self,
+        messages: Vec<Message>,
+        input_id: Option<String>,
+        interrupt: bool,
+    ) -> Result<Arc<str>, ErrorInfo> {
+        let mut control = self.control();
+        let input_id: Arc<str> = input_id.unwrap_or_else(short_random).into();
+        if control.input_ids.contains(&input_id) {
+            return Ok(input_id);
+        }
+        if control.has_ended {
+            return Err(ErrorInfo::new(ErrorCode::TooLate, "the generation has taken its last turn"));
+        }
         let content = |message: &Message| message.content.as_ref().map_or(0, Content::byte_len);
-        let bytes: usize = control.inputs.iter().chain(&messages).map(content).sum();
-        if control.inputs.len() + messages.len() > MAX_PENDING_INPUTS || bytes > MAX_PENDING_INPUT_BYTES {
+        let waiting = || control.inputs.iter().flat_map(|input| &input.messages);
+        let bytes: usize = waiting().chain(&messages).map(content).sum();
+        if waiting().count() + messages.len() > MAX_PENDING_INPUTS
+            || bytes > MAX_PENDING_INPUT_BYTES
+            || control.input_ids.len() >= MAX_INPUTS
+        {
             return Err(
                 ErrorInfo::new(ErrorCode::BadField, "too many messages wait for the next turn").with_field("messages")
             );
         }
-        control.inputs.extend(messages);
-        Ok(())
+        control.input_ids.insert(input_id.clone());
+        control.inputs.push(PendingInput { input_id: input_id.clone(), messages });
+        control.interrupt |= interrupt;
+        drop(control);
+        if interrupt {
+            self.interrupted.notify_one();
+        }
+        Ok(input_id)
+    }
+
+    /// Waits until the running turn is to be cut off. Cancel-safe.
+    async fn interrupted(&self) {
+        while !self.control().interrupt {
+            self.interrupted.notified().await;
+        }
+    }
+
+    /// The conversation that it ended with: the messages of its start, and all that was said since. Empty until then.
+    pub fn transcript(&self) -> Vec<Message> {
+        self.transcript.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many bytes the conversation has.
+    fn transcript_bytes(&self) -> usize {
+        transcript::byte_len(&self.transcript.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn control(&self) -> MutexGuard<'_, Control> {
@@ -236,9 +341,9 @@ impl Generation {
     }
 }
 
-/// What is kept of a cancel's reason.
-fn shortened(mut reason: String) -> String {
-    let end = (0..=MAX_REASON_BYTES.min(reason.len())).rev().find(|&at| reason.is_char_boundary(at));
+/// What is kept of a reason.
+fn shortened(mut reason: String, max_bytes: usize) -> String {
+    let end = (0..=max_bytes.min(reason.len())).rev().find(|&at| reason.is_char_boundary(at));
     reason.truncate(end.unwrap_or(0));
     reason.shrink_to_fit();
     reason

@@ -10,10 +10,77 @@
 use std::ops::Range;
 
 use serde_json::Value;
-use tokenwire_protocol::ObjectDelta;
+use tokenwire_protocol::{Object, ObjectDelta, message::Message};
+
+/// Most faults of a value that are told.
+const MAX_FAULTS: usize = 5;
+/// Most characters of one.
+const MAX_FAULT_CHARS: usize = 200;
 
 /// Containers inside each other, past which nothing is shown any more. The parser of the whole value has the same limit.
 const MAX_DEPTH: usize = 127;
+
+/// The value that an answer is to be made of, and the schema that it has to fit.
+#[derive(Debug)]
+pub(super) struct Structured {
+    growing: Growing,
+    /// `None`: any value is good, or nobody can read the schema.
+    schema: Option<jsonschema::Validator>,
+}
+
+impl Structured {
+    /// What a `response_format` asks for. `None`: text.
+    pub fn new(response_format: &Value) -> Option<Self> {
+        let schema = match response_format["type"].as_str()? {
+            "json_object" => None,
+            "json_schema" => {
+                let schema = &response_format["json_schema"]["schema"];
+                jsonschema::validator_for(schema)
+                    .inspect_err(|error| tracing::debug!(%error, "a schema that cannot be read"))
+                    .ok()
+            }
+            _ => return None,
+        };
+        Some(Self { growing: Growing::new(), schema })
+    }
+
+    /// Another turn begins, and with it another value.
+    pub fn begin(&mut self) {
+        self.growing = Growing::new();
+    }
+
+    /// Reads the next piece: what it changed.
+    pub fn push(&mut self, piece: &str) -> Vec<ObjectDelta> {
+        let mut changes = Vec::new();
+        self.growing.push(piece, &mut |change| changes.push(change));
+        changes
+    }
+
+    /// The value that `text`, all of it, comes to; and what to say to the model when it does not fit.
+    pub fn end(&self, text: &str) -> (Object, Option<Message>) {
+        let value = self.growing.value(text);
+        let errors: Vec<String> = match (&value, &self.schema) {
+            (None, _) => vec!["the answer is not valid JSON".to_owned()],
+            (Some(_), None) => Vec::new(),
+            (Some(value), Some(schema)) => {
+                schema.iter_errors(value).take(MAX_FAULTS).map(|error| fault(&error)).collect()
+            }
+        };
+        let repair = (!errors.is_empty()).then(|| {
+            let faults = errors.join("\n- ");
+            Message::user(format!(
+                "Your answer does not fit the schema:\n- {faults}\nGive the whole answer again, corrected, and nothing else."
+            ))
+        });
+        (Object { value: value.unwrap_or_default(), valid: errors.is_empty(), errors }, repair)
+    }
+}
+
+fn fault(error: &jsonschema::ValidationError<'_>) -> String {
+    let path = error.instance_path().to_string();
+    let text = if path.is_empty() { error.to_string() } else { format!("{path}: {error}") };
+    text.chars().take(MAX_FAULT_CHARS).collect()
+}
 
 /// Reads the text of one value.
 #[derive(Debug)]

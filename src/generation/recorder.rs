@@ -5,10 +5,11 @@
 
 use std::{borrow::Cow, panic::AssertUnwindSafe};
 
+use serde_json::Value;
 use tokenwire_protocol::{
     Delta, ErrorCode, ErrorInfo, Event, FinishReason, Logprobs, Media, Raw, ServerToolCall, ServerToolResult, ToolCall,
     ToolCallDelta, Warning,
-    message::{MessageToolCall, Native},
+    message::{Message, MessageToolCall, Native},
 };
 use tokio::time::Instant;
 
@@ -17,6 +18,7 @@ use super::{
     bill::Bill,
     hub::Hub,
     log::{Part, Writer},
+    object::Structured,
     progress::Phase,
 };
 use crate::{
@@ -47,6 +49,8 @@ pub(super) struct Recorder<'a> {
     media_before: u32,
     /// What was left out of a request already said.
     warned: Vec<Warning>,
+    /// The value that the answer is to be made of.
+    object: Option<Structured>,
 }
 
 /// What one attempt at a turn brought, besides its text.
@@ -77,12 +81,28 @@ impl<'a> Recorder<'a> {
             calls_before: 0,
             media_before: 0,
             warned: Vec::new(),
+            object: None,
         }
+    }
+
+    /// The answer is to be a value as `response_format` says.
+    pub fn expect_object(&mut self, response_format: Option<&Value>) {
+        self.object = response_format.and_then(Structured::new);
+    }
+
+    /// The turn that said `text` is the last one, if the value fits. What to say to the model if it does not.
+    pub fn end_object(&mut self, text: &str) -> Option<Message> {
+        let (object, repair) = self.object.as_ref()?.end(text);
+        self.event(Event::Object(object));
+        repair
     }
 
     /// A turn begins.
     pub fn begin_turn(&mut self) {
         self.shown = Shown::Nothing;
+        if let Some(object) = &mut self.object {
+            object.begin();
+        }
     }
 
     /// An attempt begins at `provider`. `joint`: it goes on with the text of the one before.
@@ -174,6 +194,11 @@ impl<'a> Recorder<'a> {
         }
         if self.writer.delta(part, delta).is_err() {
             return self.fail_full();
+        }
+        if let (Part::Text, Some(object)) = (part, &mut self.object) {
+            for change in object.push(delta) {
+                self.event(Event::ObjectDelta(change));
+            }
         }
         if !self.hub.hooks().is_empty() {
             let event = match part {

@@ -6,24 +6,31 @@
 //! dropping the other half drops the provider's future, and with it the connection to the provider. Every
 //! way out then passes the same few lines that write the bill and seal the log.
 
-use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    pin::pin,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use futures_util::FutureExt;
 use serde_json::{Map, Value};
 use tokenwire_protocol::{
-    Cancelled, CancelledBy, ErrorCode, ErrorInfo, Event, Failed, FinishReason, Finished, Retry, Start, Started, Timing,
-    ToolResultTaken, ToolWait,
-    message::{Message, MessageToolCall, Role},
+    Cancelled, CancelledBy, ErrorCode, ErrorInfo, Event, Failed, FinishReason, Finished, InputProgress, InputState,
+    Retry, Start, Started, Timing,
+    message::{Message, MessageToolCall, Native, Role},
 };
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    Generation, ToolAnswer,
+    Generation, PendingInput,
+    calls::{self, Tools},
     hub::Hub,
     log::Writer,
     price,
     progress::{Deadlines, Phase},
     recorder::{Answer, Recorder},
+    transcript,
 };
 use crate::{
     apart::Apart,
@@ -32,6 +39,7 @@ use crate::{
         Route, Shown, Walk,
         continuation::{self, Joint},
     },
+    tools::{self, ServerTool},
 };
 
 /// What a generation was asked to do.
@@ -39,6 +47,8 @@ pub(super) struct Order {
     pub start: Start,
     pub route: Arc<Route>,
     pub deadlines: Deadlines,
+    /// The server's tools that the model may call.
+    pub served: Vec<Arc<dyn ServerTool>>,
 }
 
 /// Why a generation ended.
@@ -50,15 +60,31 @@ enum End {
 
 /// Runs a generation to its end. Not cancel-safe: dropped before its end, it leaves an unsealed log.
 pub(super) async fn run(hub: Arc<Hub>, generation: Arc<Generation>, writer: Writer, order: Order) {
-    let Order { start, route, deadlines } = order;
-    let accumulate = start.accumulate;
+    let Order { mut start, route, deadlines, served } = order;
+    let (accumulate, end_at_tool_calls) = (start.accumulate, start.end_at_tool_calls);
+    let max_turns = start.max_turns.unwrap_or(u32::MAX).min(hub.config().limits.max_turns);
+    let options = std::mem::take(&mut start.provider_options);
+    let tools = Tools { served, approvals: std::mem::take(&mut start.approvals) };
+    let repairs = start.repair;
+    let mut request = ModelRequest { connect_timeout: deadlines.connect, ..ModelRequest::from_start(start, "") };
+    // A client's tool hides one of the server's of the same name.
+    let is_free = |name: &str| request.tools.iter().all(|tool| tool.function.name != name);
+    let served = tools.served.iter().filter(|tool| is_free(&tool.function().name));
+    let offered: Vec<_> = served.map(|tool| tools::offered(&**tool)).collect();
+    request.tools.extend(offered);
     let mut task = Task {
         hub: &hub,
         generation: &generation,
         recorder: Recorder::new(&hub, &generation, writer),
         walk: Walk::new(route, hub.config().retry),
+        request: Arc::new(request),
+        options,
+        tools,
+        repairs,
+        turn_start: None,
         asked_at: None,
     };
+    task.recorder.expect_object(task.request.response_format.as_ref());
     let first = task.walk.target();
     let (provider, model) = (first.provider.name().to_owned(), first.model.clone());
     task.recorder.event(Event::Started(Started { epoch: generation.log.epoch().clone(), model, provider }));
@@ -70,7 +96,7 @@ pub(super) async fn run(hub: Arc<Hub>, generation: Arc<Generation>, writer: Writ
             // First, so that what was cancelled before it began contacts no provider.
             end = Apart::new(watch) => end,
             // A provider or a hook that panics must not leave a generation without an end.
-            end = AssertUnwindSafe(task.turns(start, deadlines.connect)).catch_unwind() => end.unwrap_or_else(|_| {
+            end = AssertUnwindSafe(task.turns(max_turns, end_at_tool_calls)).catch_unwind() => end.unwrap_or_else(|_| {
                 tracing::error!(id = %generation.id, "a provider or hook panicked");
                 Err(ErrorInfo::new(ErrorCode::Internal, "the provider's code panicked"))
             }).unwrap_or_else(End::Failed),
@@ -150,6 +176,15 @@ struct Task<'a> {
     recorder: Recorder<'a>,
     /// Who is asked.
     walk: Walk,
+    /// What is asked. Shared with the attempt that is under way, which a cut may drop.
+    request: Arc<ModelRequest>,
+    /// The start's fields for each provider.
+    options: Map<String, Value>,
+    tools: Tools,
+    /// Whether an answer that does not fit its schema may still be repaired.
+    repairs: bool,
+    /// Where in the log the running turn begins.
+    turn_start: Option<u64>,
     /// When the first request went to a provider.
     asked_at: Option<Instant>,
 }
@@ -159,66 +194,99 @@ type Finish = (FinishReason, Option<String>);
 
 impl Task<'_> {
     /// Turn after turn, until the model has nothing more to do.
-    async fn turns(&mut self, mut start: Start, connect_timeout: Duration) -> Result<End, ErrorInfo> {
-        let end_at_tool_calls = start.end_at_tool_calls;
-        let options = std::mem::take(&mut start.provider_options);
-        let mut request = ModelRequest { connect_timeout, ..ModelRequest::from_start(start, "") };
-        for _ in 0..self.hub.config().limits.max_turns {
-            let turn_start = self.recorder.writer.log().tail();
-            let (reason, provider_reason) = {
+    async fn turns(&mut self, max_turns: u32, end_at_tool_calls: bool) -> Result<End, ErrorInfo> {
+        for _ in 0..max_turns {
+            self.take_inputs();
+            self.turn_start = Some(self.recorder.writer.log().tail());
+            let turned = {
                 self.enter(Phase::Queued);
                 let _running = self.hub.running().await;
-                self.turn(&mut request, &options).await?
+                self.turn().await?
             };
             if let Some(usage) = self.recorder.bill.close_turn() {
                 self.recorder.event(Event::Usage(usage));
             }
             let Answer { calls, native, .. } = self.recorder.end_turn();
-            let waits = reason == FinishReason::ToolCalls && !end_at_tool_calls && !calls.is_empty();
-            let answers = if waits { self.tool_answers(&calls).await } else { Vec::new() };
-            let inputs = {
-                let mut control = self.generation.control();
-                let goes_on = waits || (!control.inputs.is_empty() && reason != FinishReason::ContentFilter);
-                if !goes_on {
-                    // Under the lock, so that an input is either taken into a turn or refused, never lost.
-                    control.has_ended = true;
-                    return Ok(End::Finished(reason, provider_reason));
-                }
-                std::mem::take(&mut control.inputs)
+            let Some((reason, provider_reason)) = turned else {
+                // Cut off: calls that were not made to their end count for nothing.
+                self.answered(Vec::new(), None);
+                continue;
             };
-            // A call that nobody answers is left out of the conversation, and what holds it with it.
-            let native = native.filter(|_| waits || calls.is_empty());
-            let text = self.recorder.writer.log().text_after(turn_start);
-            let mut answer = Message::text(Role::Assistant, text);
-            answer.content = answer.content.filter(|content| content.byte_len() > 0);
-            answer.tool_calls = if waits { calls } else { Vec::new() };
-            answer.native = native;
-            if answer.content.is_some() || !answer.tool_calls.is_empty() {
-                request.messages.push(answer);
+            let text = self.answered(calls.clone(), native);
+            if reason == FinishReason::ToolCalls && !end_at_tool_calls && !calls.is_empty() {
+                self.enter(Phase::Tools);
+                let answers = calls::answers(self.generation, &mut self.recorder, &self.tools, &calls).await;
+                self.messages().extend(answers);
+                continue;
             }
-            request.messages.extend(answers);
-            request.messages.extend(inputs);
+            if let Some(repair) = self.recorder.end_object(&text).filter(|_| std::mem::take(&mut self.repairs)) {
+                self.messages().push(repair);
+                continue;
+            }
+            let mut control = self.generation.control();
+            if control.inputs.is_empty() || reason == FinishReason::ContentFilter {
+                // Under the lock, so that an input is either taken into a turn or refused, never lost.
+                control.has_ended = true;
+                return Ok(End::Finished(reason, provider_reason));
+            }
         }
         Err(ErrorInfo::new(ErrorCode::TooManyTurns, "the tool loop took too many turns"))
     }
 
-    /// One turn: attempt after attempt, as long as the route has one that can help.
-    async fn turn(&mut self, request: &mut ModelRequest, options: &Map<String, Value>) -> Result<Finish, ErrorInfo> {
+    /// Takes what was added to the conversation since the last turn.
+    fn take_inputs(&mut self) {
+        let inputs = {
+            let mut control = self.generation.control();
+            control.interrupt = false;
+            std::mem::take(&mut control.inputs)
+        };
+        if inputs.is_empty() {
+            return;
+        }
+        transcript::drop_unanswered(self.messages());
+        for PendingInput { input_id, messages } in inputs {
+            self.messages().extend(messages.iter().cloned());
+            let state = InputProgress::Applied;
+            self.recorder.event(Event::Input(InputState { input_id, state, messages }));
+        }
+    }
+
+    /// Puts what the turn said into the conversation. Returns its text.
+    fn answered(&mut self, calls: Vec<MessageToolCall>, native: Option<Box<Native>>) -> String {
+        let Some(turn_start) = self.turn_start.take() else { return String::new() };
+        let text = self.recorder.writer.log().text_after(turn_start);
+        let mut answer = Message::text(Role::Assistant, text.as_str());
+        answer.content = answer.content.filter(|content| content.byte_len() > 0);
+        answer.tool_calls = calls;
+        answer.native = native;
+        if answer.content.is_some() || !answer.tool_calls.is_empty() {
+            self.messages().push(answer);
+        }
+        text
+    }
+
+    fn messages(&mut self) -> &mut Vec<Message> {
+        &mut Arc::make_mut(&mut self.request).messages
+    }
+
+    /// One turn: attempt after attempt, as long as the route has one that can help. `None`: it was cut off.
+    async fn turn(&mut self) -> Result<Option<Finish>, ErrorInfo> {
         let turn_start = self.recorder.writer.log().tail();
         self.recorder.begin_turn();
         self.walk.begin_turn();
         let mut continues = false;
         loop {
             let target = self.walk.target().clone();
-            target.aim(request, options);
+            target.aim(Arc::make_mut(&mut self.request), &self.options);
+            let request = self.request.clone();
             let result = if continues {
                 let text = self.recorder.writer.log().text_after(turn_start);
-                let prefills = target.provider.prefills(request);
+                let prefills = target.provider.prefills(&request);
                 self.recorder.begin_attempt(target.provider.name(), true, Joint::new(&text, prefills));
-                self.attempt(&*target.provider, &continuation::request(request, &text, prefills)).await
+                self.attempt(&*target.provider, &continuation::request(&request, &text, prefills)).await
             } else {
                 self.recorder.begin_attempt(target.provider.name(), false, None);
-                self.attempt(&*target.provider, request).await
+                self.attempt(&*target.provider, &request).await
             };
             let error = match result {
                 Ok(finish) => {
@@ -228,7 +296,7 @@ impl Task<'_> {
                 Err(error) => error,
             };
             let shown = match self.recorder.shown {
-                Shown::Text if !continuation::is_possible(request) => Shown::More,
+                Shown::Text if !continuation::is_possible(&request) => Shown::More,
                 shown => shown,
             };
             let Some(next) = self.walk.failed(&error, shown) else { return Err(error) };
@@ -241,26 +309,36 @@ impl Task<'_> {
             self.recorder.event(Event::Retry(Retry { attempt, provider, model, continues, reason: error, delay_ms }));
             if delay_ms > 0 {
                 self.enter(Phase::Backoff);
-                sleep(next.delay).await;
+                let generation = self.generation;
+                tokio::select! {
+                    () = generation.interrupted() => return Ok(None),
+                    () = sleep(next.delay) => {}
+                }
             }
         }
     }
 
-    /// One attempt at one turn.
-    async fn attempt(&mut self, provider: &dyn Provider, request: &ModelRequest) -> Result<Finish, ErrorInfo> {
+    /// One attempt at one turn. `None`: it was cut off.
+    async fn attempt(&mut self, provider: &dyn Provider, request: &ModelRequest) -> Result<Option<Finish>, ErrorInfo> {
         let price = price::find(&self.hub.config().prices, provider.name(), &request.model);
         self.recorder.bill.open(request, price);
         self.asked_at.get_or_insert_with(Instant::now);
         self.enter(Phase::Asking);
         let result = {
             let silence = pin!(self.generation.progress.silence());
+            let interrupted = pin!(self.generation.interrupted());
             tokio::select! {
                 biased;
-                result = provider.run(request, &mut self.recorder) => result,
-                code = Apart::new(silence) => Err(missed(code)),
+                result = provider.run(request, &mut self.recorder) => Some(result),
+                code = Apart::new(silence) => Some(Err(missed(code))),
+                () = Apart::new(interrupted) => None,
             }
         };
         self.recorder.writer.release();
+        let Some(result) = result else {
+            self.recorder.bill.close();
+            return Ok(None);
+        };
         let answer = &mut self.recorder.answer;
         if answer.skipped > 0 {
             tracing::debug!(
@@ -269,7 +347,7 @@ impl Task<'_> {
             );
         }
         let mut error = match (result, answer.finish.take()) {
-            (Ok(()), Some(finish)) => return Ok(finish),
+            (Ok(()), Some(finish)) => return Ok(Some(finish)),
             (Ok(()), None) => provider::truncated(),
             (Err(error), _) => error,
         };
@@ -285,51 +363,22 @@ impl Task<'_> {
         Err(error)
     }
 
-    /// Waits until every call has its result. The deadline and cancelling are [`watch`]'s.
-    async fn tool_answers(&mut self, calls: &[MessageToolCall]) -> Vec<Message> {
-        let ids: Vec<Arc<str>> = calls.iter().map(|call| call.id.as_str().into()).collect();
-        self.generation.control().calls = ids.iter().map(|id| (id.clone(), None)).collect();
-        self.recorder.event(Event::ToolWait(ToolWait { call_ids: ids.clone() }));
-        self.enter(Phase::Tools);
-        let answers = loop {
-            let (taken, answers) = {
-                let mut control = self.generation.control();
-                let taken: Vec<_> = std::mem::take(&mut control.answered)
-                    .into_iter()
-                    .filter_map(|id| Some((id.clone(), control.calls.get(&id)?.clone()?)))
-                    .collect();
-                let answers: Option<Vec<ToolAnswer>> = ids.iter().map(|id| control.calls.get(id)?.clone()).collect();
-                (taken, answers)
-            };
-            for (call_id, ToolAnswer { content, is_error }) in taken {
-                self.recorder.event(Event::ToolResult(ToolResultTaken {
-                    call_id,
-                    content,
-                    is_error,
-                    by_server: false,
-                }));
-            }
-            match answers {
-                Some(answers) => break answers,
-                None => self.generation.answered.notified().await,
-            }
-        };
-        let messages = ids.iter().zip(answers).map(|(id, answer)| {
-            let mut message = Message::text(Role::Tool, "");
-            message.content = Some(answer.content);
-            message.tool_call_id = Some(id.to_string());
-            if answer.is_error {
-                message.extra.insert("is_error".to_owned(), true.into());
-            }
-            message
-        });
-        messages.collect()
-    }
-
     /// Writes the one terminal event.
-    fn seal(self, end: End, accumulate: bool) {
-        let Self { generation, mut recorder, asked_at, .. } = self;
-        generation.control().has_ended = true;
+    fn seal(mut self, end: End, accumulate: bool) {
+        // What a turn has said that did not come to its end.
+        self.answered(Vec::new(), None);
+        let Self { generation, mut recorder, request, asked_at, .. } = self;
+        let inputs = {
+            let mut control = generation.control();
+            control.has_ended = true;
+            std::mem::take(&mut control.inputs)
+        };
+        for PendingInput { input_id, messages } in inputs {
+            let state = InputProgress::Dropped;
+            recorder.event(Event::Input(InputState { input_id, state, messages }));
+        }
+        let messages = Arc::unwrap_or_clone(request).messages;
+        *generation.transcript.lock().unwrap_or_else(PoisonError::into_inner) = messages;
         let since_start = |at: Instant| at.duration_since(generation.started_at).as_millis() as u64;
         let now = Instant::now();
         let timing = Timing {

@@ -37,6 +37,7 @@ use crate::{
     generation::{Hook, hub::Hub},
     provider::{self, Catalogue, Provider},
     session::Shutdown,
+    tools::{ServerTool, Toolbox},
 };
 
 mod files;
@@ -94,6 +95,7 @@ pub struct ServerBuilder {
     config: Config,
     providers: Vec<Arc<dyn Provider>>,
     hooks: Vec<Arc<dyn Hook>>,
+    toolbox: Toolbox,
 }
 
 impl ServerBuilder {
@@ -115,13 +117,19 @@ impl ServerBuilder {
         self
     }
 
+    /// Adds a tool that the server runs itself, for every client; [`tool`](crate::tools::tool) makes one of a function.
+    pub fn tool(mut self, tool: impl ServerTool) -> Self {
+        self.toolbox.add(tool);
+        self
+    }
+
     /// Listens, without serving yet: the address is known when this returns.
     ///
     /// # Errors
     ///
     /// [`ServerError`] when the configuration does not allow it or the address is taken.
     pub async fn bind(self) -> Result<Server, ServerError> {
-        let Self { config, mut providers, hooks } = self;
+        let Self { config, mut providers, hooks, toolbox } = self;
         let auth = Authenticator::new(&config.auth).map_err(ServerError::Config)?;
         let own: Vec<&str> = providers.iter().map(|provider| provider.name()).collect();
         config.validate_with(&own).map_err(|error| ServerError::Config(error.to_string()))?;
@@ -136,7 +144,7 @@ impl ServerBuilder {
         let config = Arc::new(config);
         let shared = Shared {
             models: Catalogue::new(&providers, config.model_list),
-            hub: Hub::new(config.clone(), providers, hooks),
+            hub: Hub::new(config.clone(), providers, hooks, toolbox),
             auth,
             origins: origin::Policy::new(&config, address),
             sockets: AtomicUsize::new(0),

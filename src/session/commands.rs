@@ -4,11 +4,11 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use tokenwire_protocol::{
     Approve, Attach, Cancel, ClientFrame, ConnectionFrame, Deny, Detach, ErrorCode, ErrorInfo, GenerationId, Input,
-    Pong, Start, ToolResult,
+    InputAccepted, Pong, Start, ToolResult,
 };
 
 use super::{End, Session, outbox::Out};
-use crate::generation::Generation;
+use crate::generation::{Decision, Generation};
 
 impl Session {
     /// Carries out one frame. `Err` ends the connection; what is wrong with a frame is only answered.
@@ -32,13 +32,13 @@ impl Session {
                 let result = self.own(&id).and_then(|generation| generation.tool_result(&call_id, content, is_error));
                 (Some(id), result.map_err(Refusal::Frame))
             }
-            ClientFrame::Input(Input { id, messages, .. }) => {
-                let result = self.own(&id).and_then(|generation| generation.input(messages));
-                (Some(id), result.map_err(Refusal::Frame))
+            ClientFrame::Approve(Approve { id, call_id, arguments }) => {
+                (Some(id.clone()), self.decide(&id, &call_id, Decision::Approved(arguments)))
             }
-            ClientFrame::Approve(Approve { id, .. }) | ClientFrame::Deny(Deny { id, .. }) => {
-                (Some(id), Err(not_yet("approvals")))
+            ClientFrame::Deny(Deny { id, call_id, reason }) => {
+                (Some(id.clone()), self.decide(&id, &call_id, Decision::Denied(reason)))
             }
+            ClientFrame::Input(input) => (Some(input.id.clone()), self.input(input)),
             ClientFrame::Watch(_) => (None, Err(not_yet("conversations"))),
             ClientFrame::Unwatch(_) => return Ok(()),
             ClientFrame::Ping(ping) => {
@@ -51,6 +51,17 @@ impl Session {
             Err(Refusal::Frame(error)) => self.refuse(id, error),
             Err(Refusal::Connection(end)) => Err(end),
         }
+    }
+
+    fn decide(&self, id: &GenerationId, call_id: &str, decision: Decision) -> Result<(), Refusal> {
+        Ok(self.own(id)?.decide(call_id, decision)?)
+    }
+
+    fn input(&self, input: Input) -> Result<(), Refusal> {
+        let Input { id, messages, input_id, interrupt } = input;
+        let input_id = self.own(&id)?.input(messages, input_id, interrupt)?.to_string();
+        let accepted = ConnectionFrame::InputAccepted(InputAccepted { id, input_id });
+        self.push(Out::Frame(accepted.to_json().into())).map_err(Refusal::Connection)
     }
 
     fn start(&self, start: Start) -> Result<(), Refusal> {

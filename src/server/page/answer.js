@@ -10,19 +10,20 @@ const SOURCES = { provider: "counted by the provider", partial: "partly estimate
 export class AnswerView {
   #parts = [];
   #body = h("div", { class: "parts" });
+  #pending = h("div", { class: "pending" });
   #sources = h("ul", { class: "sources", "aria-label": "Sources" });
   #end = h("div", { role: "status" });
   #stats = h("p", { class: "stats" });
   #buttons = h("div", { class: "actions" });
   #shown = "";
 
-  /** `actions`: `retry(answer)`, `resolve(answer, call, content, isError)`, `suggest(call)`, `link(answer)`, `rendered()`. */
+  /** `actions`: `retry(answer)`, `decide(answer, call, approve, more)`, `resolve(answer, call, content, isError)`, `suggest(call)`, `link(answer)`, `rendered()`. */
   constructor(answer, actions) {
     this.answer = answer;
     this.actions = actions;
     this.model = h("p", { class: "who" });
     this.root = h("article", { class: "answer", "data-id": answer.key, "aria-label": "Answer" },
-      this.model, this.#body, this.#sources, this.#end, h("footer", null, this.#stats, this.#buttons));
+      this.model, this.#body, this.#pending, this.#sources, this.#end, h("footer", null, this.#stats, this.#buttons));
     this.update = perFrame(() => this.render());
     this.render();
   }
@@ -39,6 +40,7 @@ export class AnswerView {
       }
       this.#parts[i](part, running && i === parts.length - 1);
     });
+    this.#pending.replaceChildren(...(answer.pending ?? []).map(({ text }) => h("p", null, text, h("span", null, "waits for the next turn"))));
     this.#showSources();
     this.model.textContent = answer.model ?? answer.key;
     this.root.classList.toggle("running", running);
@@ -123,6 +125,17 @@ const PARTS = {
       (root.textContent = `${code}: ${continues ? `${provider} goes on` : `attempt ${attempt} at ${provider}`}${delay ? ` after ${seconds(delay)}` : ""}`)];
   },
 
+  /** What was said while the answer ran. */
+  input() {
+    const text = h("p");
+    const root = h("div", { class: "question" }, text);
+    return [root, (part) => {
+      text.textContent = part.text;
+      root.classList.toggle("dropped", part.dropped);
+      root.title = part.dropped ? "The answer had ended" : "";
+    }];
+  },
+
   warning() {
     const root = h("p", { class: "retrying" });
     return [root, ({ text }) => (root.textContent = text)];
@@ -175,18 +188,33 @@ const PARTS = {
     };
     const form = h("form", { submit: send(false) }, field,
       h("div", null, h("button", { class: "primary" }, "Send result"), h("button", { type: "button", click: send(true) }, "Send as error")));
-    const root = h("section", { class: "call", "aria-label": "Tool call" }, h("header", null, icon("tool"), name, state), args, form, result);
+    const edited = h("textarea", { rows: 3, spellcheck: "false", "aria-label": "Arguments to approve" });
+    edited.oninput = () => edited.setCustomValidity(json(edited.value)?.constructor === Object ? "" : "This is not a JSON object.");
+    const approve = (event) => {
+      event.preventDefault();
+      const isEdited = edited.value !== pretty(part.text);
+      actions.decide(answer, part, true, isEdited ? { arguments: json(edited.value) } : {});
+    };
+    const approval = h("form", { submit: approve }, edited,
+      h("div", null, h("button", { class: "primary" }, "Approve"), h("button", { type: "button", click: () => actions.decide(answer, part, false, {}) }, "Deny")));
+    const root = h("section", { class: "call", "aria-label": "Tool call" }, h("header", null, icon("tool"), name, state), args, approval, form, result);
     return [root, (now) => {
       part = now;
       const answered = part.result != null;
       name.textContent = part.name;
-      write(args, part.whole ? pretty(part.text) : part.text);
+      write(args, part.whole ? pretty(part.edited ?? part.text) : part.text);
+      approval.hidden = !part.asks;
+      args.hidden = !!part.asks;
+      if (part.asks) edited.value ||= pretty(part.text);
       write(result, answered ? pretty(part.result) : "");
       result.hidden = !answered;
       form.hidden = !part.waits || !!part.sent;
       if (!form.hidden) field.value ||= actions.suggest(part);
       const [kind, text] = answered
         ? part.isError ? ["error", "answered with an error"] : ["done", "answered"]
+        : part.asks ? ["waiting", part.decided ? "sending" : "may it?"]
+        : part.denied ? ["error", "denied"]
+        : part.progress ? ["waiting", part.progress]
         : part.waits ? ["waiting", part.sent ? "sending" : "waits for a result"]
         : ["", answer.state === "running" ? "writing arguments" : "not answered"];
       root.dataset.state = kind;

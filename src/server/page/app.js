@@ -13,6 +13,7 @@ const EXAMPLES = [
   ["Markdown", "Headings, a list, a table and code, as they are written", "Show me what you can do.", "demo/markdown"],
   ["Reasoning", "The model thinks first; fold it away", "Think about it first: why is an answer a log?", "demo/reasoning"],
   ["Tool call", "You play the tool, the model uses your result", "What is the weather in Oslo and Lima?", "demo/markdown", true],
+  ["Approval", "The tool waits for your yes, and you may edit what it gets", "What is the weather in Rome?", "demo/markdown", true, { approvals: { "*": "always" } }],
   ["Long answer", "Long enough to stop, reload or cut the network", "Give me a long answer, please.", "demo/markdown"],
   ["Fast", "200 tokens a second", "Give me a long answer, and be quick.", "demo/fast"],
   ["Search", "A tool of the provider's own, with its sources", "/search web sockets", "demo/markdown"],
@@ -154,13 +155,23 @@ function renew(entry) {
   resume(entry);
 }
 
-function ask(text) {
-  if (!text.trim() || running()) return;
-  conversation.add({ key: randomId(), role: "user", text: text.trim() });
-  start();
+/** Adds to the running answer: at its next turn, or at once. */
+function steer(text, interrupt) {
+  const answer = running();
+  if (!text.trim()) return;
+  const input_id = randomId();
+  (answer.pending ??= []).push({ input_id, text: text.trim() });
+  wire.ask({ type: "input", id: answer.key, input_id, interrupt, messages: [{ role: "user", content: text.trim() }] });
+  views.get(answer.key).update();
 }
 
-function start() {
+function ask(text, more) {
+  if (!text.trim() || running()) return;
+  conversation.add({ key: randomId(), role: "user", text: text.trim() });
+  start(more);
+}
+
+function start(more) {
   const id = randomId();
   const { system, effort, away, tools, toolsJson, extra } = settings;
   const model = settings.model || picker.value || "demo/markdown";
@@ -171,6 +182,7 @@ function start() {
     ...(effort && { reasoning_effort: effort }),
     ...(away && { on_disconnect: "continue" }),
     ...json(extra),
+    ...more,
   };
   conversation.add({ key: id, role: "assistant", model, state: "running", parts: [], after: 0, sentAt: Date.now(), start: frame });
   wire.start(frame);
@@ -186,6 +198,11 @@ const actions = {
     if (running()) return;
     answer.hidden = true;
     start();
+  },
+  decide(answer, call, approve, more) {
+    call.decided = true;
+    wire.ask({ type: approve ? "approve" : "deny", id: answer.key, call_id: call.call_id, ...more });
+    views.get(answer.key).update();
   },
   resolve(answer, call, content, isError) {
     call.sent = true;
@@ -205,8 +222,8 @@ function stop() {
 }
 
 function showRunning() {
-  $("#send").hidden = !!running();
   $("#stop").hidden = !running();
+  input.placeholder = running() ? "Add something; Ctrl+Enter interrupts" : "Ask anything";
 }
 
 function openLink() {
@@ -257,8 +274,8 @@ document.addEventListener("click", ({ target }) => {
 
 $("#composer").onsubmit = (event) => {
   event.preventDefault();
-  if (running()) return;
-  ask(input.value);
+  if (running()) steer(input.value, false);
+  else ask(input.value);
   input.value = "";
   input.oninput();
 };
@@ -270,16 +287,21 @@ input.onkeydown = (event) => {
   const isPhone = matchMedia("(pointer: coarse)").matches;
   if (event.key !== "Enter" || event.shiftKey || event.isComposing || isPhone) return;
   event.preventDefault();
+  if (running() && (event.ctrlKey || event.metaKey)) {
+    steer(input.value, true);
+    input.value = "";
+    return input.oninput();
+  }
   $("#composer").requestSubmit();
 };
 $("#stop").onclick = stop;
 addEventListener("keydown", ({ key }) => key === "Escape" && !$("dialog[open]") && stop());
 
-$("#examples").append(...EXAMPLES.map(([title, note, text, model, tools]) => {
+$("#examples").append(...EXAMPLES.map(([title, note, text, model, tools, more]) => {
   const click = () => {
     if (models().includes(model)) chooseModel(model);
     if (tools) offerTools(true);
-    ask(text);
+    ask(text, more);
   };
   return h("button", { type: "button", click }, h("strong", null, title), h("span", null, note));
 }));

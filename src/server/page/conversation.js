@@ -123,7 +123,8 @@ function turns(parts) {
   };
   for (const { kind, text, ...part } of parts) {
     // The native answer is the last thing that its turn says.
-    if (native || (calls.length && kind === "text")) flush();
+    if (native || (calls.length && kind === "text") || kind === "input") flush();
+    if (kind === "input" && !part.dropped) messages.push({ role: "user", content: text });
     if (kind === "text" || kind === "refusal") content += text;
     else if (kind === "call" && part.result != null) calls.push({ text, ...part });
     else if (kind === "call") isWhole = false;
@@ -142,7 +143,8 @@ export function apply(answer, frame) {
   };
   const end = (state, { usage, timing, reason, by, error }) => {
     Object.assign(answer, { state, usage, timing, reason, by, error, start: undefined });
-    for (const part of parts) part.waits = false;
+    for (const part of parts) part.waits = part.asks = false;
+    answer.pending = undefined;
   };
   if (frame.delta) measure(answer, frame.seq);
   if (frame.seq) answer.after = frame.seq;
@@ -187,6 +189,22 @@ export function apply(answer, frame) {
       break;
     case "warning":
       parts.push({ kind: "warning", text: `${frame.field}: ${frame.message}` });
+      break;
+    case "tool_approval":
+      Object.assign(call(), { asks: true });
+      break;
+    case "tool_decision":
+      Object.assign(call(), { asks: false, denied: !frame.approved, edited: frame.arguments && JSON.stringify(frame.arguments) });
+      break;
+    case "tool_progress":
+      Object.assign(call(), { progress: frame.message ?? [frame.progress, frame.total].filter((n) => n != null).join(" / ") });
+      break;
+    case "input":
+      answer.pending = (answer.pending ?? []).filter(({ input_id }) => input_id !== frame.input_id);
+      for (const { content } of frame.messages) {
+        const text = typeof content === "string" ? content : content.map((part) => part.text ?? "").join("");
+        parts.push({ kind: "input", text, dropped: frame.state === "dropped" });
+      }
       break;
     case "tool_wait":
       answer.pace = undefined;
