@@ -83,6 +83,53 @@ test("a tool of the provider's, its sources and an image are shown", async () =>
   page.check();
 });
 
+test("a call waits for approval, over a reload, and may be edited", async () => {
+  const page = await openPage(browser, server.url, { options: { tokens_per_second: 300 } });
+  await page.click("#examples button >> text=Approval");
+  const approve = page.locator(".call button >> text=Approve");
+  await approve.waitFor();
+  await page.reload();
+  await approve.waitFor();
+  await page.locator(".call textarea:visible").fill('{"city": "Oslo"}');
+  await approve.click();
+  const form = page.locator(".call form:not([hidden])");
+  await form.locator("button >> text=Send result").waitFor();
+  assert.equal(await page.locator(".call pre:not(.result)").innerText(), '{\n  "city": "Oslo"\n}');
+  await form.locator("button >> text=Send result").click();
+  await ended(page);
+  assert.equal((await answerOf(page)).state, "finished");
+
+  await page.click("#new");
+  await page.click("#examples button >> text=Approval");
+  await page.click(".call button >> text=Deny");
+  await ended(page);
+  assert.match(await page.locator(".call .state").innerText(), /denied/);
+  page.check();
+});
+
+test("a running answer is steered, at its turn's end or at once", async () => {
+  const page = await openPage(browser, server.url, { options: { tokens_per_second: 100 } });
+  await ask(page, "Give me a long answer, please.");
+  await wrote(page, 40);
+  await page.fill("#input", "And now in brief.");
+  await page.keyboard.press("Control+Enter");
+  await page.waitForSelector(".answer .question");
+  await ended(page);
+  assert.equal(await page.locator(".answer .question").innerText(), "And now in brief.");
+  assert.match((await answerOf(page)).text, /message 2 of yours/);
+
+  await ask(page, "Once more, long.");
+  await wrote(page, 40);
+  await page.fill("#input", "Then a last one.");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector(".pending p");
+  await page.click("#stop");
+  await ended(page);
+  assert.equal(await page.locator(".pending p").count(), 0);
+  assert.equal(await page.locator(".answer:last-child .dropped").count(), 1);
+  page.check();
+});
+
 test("stop works while the model is silent", async () => {
   const page = await openPage(browser, server.url);
   await ask(page, "/stall");

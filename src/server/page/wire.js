@@ -133,6 +133,7 @@ export class Wire {
     if (frame.type === "hello") this.#heartbeatMs = (frame.heartbeat_seconds || 25) * 1000;
     else if (frame.type === "going_away") this.#delay = frame.reconnect_in_ms;
     else if (frame.type === "error") this.#refused(frame);
+    else if (frame.type === "input_accepted") this.#accepted(frame);
     else if (frame.seq) this.#event(frame);
   }
 
@@ -142,16 +143,23 @@ export class Wire {
     watched.after = frame.seq;
     watched.start = undefined;
     if (frame.type === "started") watched.epoch = frame.epoch;
-    if (frame.type === "tool_result") watched.unconfirmed = watched.unconfirmed.filter(({ call_id }) => call_id !== frame.call_id);
+    // A decision confirms what was said about the call, a result all of it.
+    if (frame.type === "tool_decision") watched.unconfirmed = watched.unconfirmed.filter(({ type, call_id }) => type === "tool_result" || call_id !== frame.call_id);
+    if (frame.type === "tool_result") watched.unconfirmed = watched.unconfirmed.filter(({ call_id }) => !call_id || call_id !== frame.call_id);
     if (TERMINAL.includes(frame.type)) this.#watched.delete(frame.id);
     this.onEvent(frame);
+  }
+
+  #accepted({ id, input_id }) {
+    const watched = this.#watched.get(id);
+    if (watched) watched.unconfirmed = watched.unconfirmed.filter((asked) => asked.input_id !== input_id);
   }
 
   #refused(frame) {
     const watched = this.#watched.get(frame.id);
     if (watched && ["call_not_found", "already_resolved", "generation_ended"].includes(frame.code)) {
       // Somebody else was faster; the event that says so is on its way.
-      watched.unconfirmed = watched.unconfirmed.filter(({ type }) => type !== "tool_result");
+      watched.unconfirmed = watched.unconfirmed.filter(({ type }) => !["tool_result", "approve", "deny"].includes(type));
     } else if (watched && (watched.start || ["gap", "generation_not_found"].includes(frame.code))) {
       this.#watched.delete(frame.id);
       this.onEvent(frame);
