@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use tokenwire::{
-    config::{Config, Loaded, Origin, RouteConfig, RouteUpstream, is_loopback},
+    config::{Config, Loaded, McpApproval, McpConfig, Origin, RouteConfig, RouteUpstream, is_loopback},
     provider::{candidates, registry},
 };
 
@@ -50,6 +50,9 @@ fn report(loaded: &Loaded) -> String {
     for (name, route) in &loaded.config.routes {
         line("route", format!("{name:<12} {}", route_line(route, &on)));
     }
+    for (name, server) in &loaded.config.mcp {
+        line("mcp", format!("{name:<12} {}", mcp_line(name, server)));
+    }
     let defaults = Config::default().scalars();
     for (key, value) in loaded.config.scalars() {
         match defaults.get(&key) {
@@ -79,6 +82,29 @@ fn route_line(route: &RouteConfig, on: &[String]) -> String {
         .collect();
     let fallbacks = route.fallbacks.iter().map(|model| format!(", then {}", named(model)));
     upstreams.join(" + ") + &fallbacks.collect::<String>()
+}
+
+/// What an MCP server is, and which of its tools are offered under which names. Nothing is started for it.
+fn mcp_line(name: &str, server: &McpConfig) -> String {
+    if !server.enabled {
+        return "off  `enabled` is false".to_owned();
+    }
+    let kind = match &server.command {
+        // Its arguments are not shown, nor is a URL: they may hold keys.
+        Some(command) => format!("`{command}`"),
+        None => "HTTP".to_owned(),
+    };
+    let tools = match &server.tools {
+        None => "all tools".to_owned(),
+        Some(patterns) if patterns.is_empty() => "no tools".to_owned(),
+        Some(patterns) => format!("tools {}", patterns.join(", ")),
+    };
+    let approval = match &server.approval {
+        McpApproval::All(policy) => policy.as_str(),
+        McpApproval::ByTool(_) => "by tool",
+    };
+    let prefix = server.prefix(name);
+    format!("on   {kind}, {tools} as {prefix}*, approval {approval}, {} s per call", server.timeout_seconds)
 }
 
 /// Where the key of a provider that is on comes from.

@@ -12,7 +12,7 @@ use super::Failure;
 
 /// Libraries whose finer levels print messages, headers and keys: at most `warn`, whatever is asked for.
 const QUIET: &[&str] =
-    &["tungstenite", "tokio_tungstenite", "hyper", "hyper_util", "reqwest", "h2", "rustls", "rustyline"];
+    &["tungstenite", "tokio_tungstenite", "hyper", "hyper_util", "reqwest", "h2", "rustls", "rmcp", "rustyline"];
 
 /// Logs what `filter` asks for, such as `debug` or `info,tokenwire=trace`.
 pub(super) fn init(filter: &str) -> Result<(), Failure> {

@@ -11,6 +11,7 @@
 //! | `allowed_origins` | `TOKENWIRE_ALLOWED_ORIGINS` | separated by commas |
 //! | `providers.vllm.base_url` | `TOKENWIRE_PROVIDERS_VLLM_BASE_URL` | a provider needs no file |
 //! | `routes.fast.upstreams` | `TOKENWIRE_ROUTES_FAST_UPSTREAMS` | nor does a route; each of these has weight 1 |
+//! | `mcp.files.bearer_token` | `TOKENWIRE_MCP_FILES_BEARER_TOKEN` | nor an MCP server |
 //!
 //! A variable that is set but empty counts as not set. The keys of vendors come from the vendors'
 //! usual variables, too (`OPENAI_API_KEY`, ...): see [`vendor_env`](super::vendor_env).
@@ -54,13 +55,15 @@ const SECTIONS: &[&str] = &[
     "PROVIDERS_",
     "ROUTES_",
     "PRICES_",
+    "MCP_",
     "AUTH_",
     "CLIENT_UPSTREAMS_",
     "MODEL_LIST_",
 ];
 
 /// Sections of sections, whose names are free, with their keys.
-const NAMED_SECTIONS: &[(&str, &[(&str, Kind)])] = &[("providers", PROVIDER_KEYS), ("routes", ROUTE_KEYS)];
+const NAMED_SECTIONS: &[(&str, &[(&str, Kind)])] =
+    &[("providers", PROVIDER_KEYS), ("routes", ROUTE_KEYS), ("mcp", MCP_KEYS)];
 
 /// The keys of a provider that hold a single value or a list of strings.
 const PROVIDER_KEYS: &[(&str, Kind)] = &[
@@ -87,6 +90,21 @@ const ROUTE_KEYS: &[(&str, Kind)] = &[
     ("continuation", Kind::Bool),
     ("cool_down_seconds", Kind::Number),
     ("cool_down_after", Kind::Number),
+];
+
+/// The keys of an MCP server that hold a single value or a list of strings.
+const MCP_KEYS: &[(&str, Kind)] = &[
+    ("command", Kind::Text),
+    ("args", Kind::List),
+    ("pass_env", Kind::List),
+    ("cwd", Kind::Text),
+    ("url", Kind::Text),
+    ("bearer_token", Kind::Text),
+    ("prefix", Kind::Text),
+    ("tools", Kind::List),
+    ("approval", Kind::Text),
+    ("timeout_seconds", Kind::Number),
+    ("enabled", Kind::Bool),
 ];
 
 /// What a variable's text is read as.

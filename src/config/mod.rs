@@ -9,6 +9,7 @@
 mod env;
 mod error;
 mod load;
+mod mcp;
 mod prices;
 mod routes;
 mod validate;
@@ -26,6 +27,7 @@ use sha2::{Digest, Sha256};
 pub use env::{Env, process_env};
 pub use error::{ConfigError, KeyPath, Origin, Problem};
 pub use load::{DEFAULT_FILE, Loaded, Loader};
+pub use mcp::{McpApproval, McpConfig};
 pub use prices::PriceConfig;
 pub use routes::{FALLBACK_ON, RouteConfig, RouteDefaults, RouteTimeouts, RouteUpstream};
 pub use validate::{MIN_KEY_CHARS, WIRE_FORMATS, closest, is_loopback, is_sendable};
@@ -72,6 +74,9 @@ pub struct Config {
     /// What tokens cost, by `provider/model`.
     #[serde(skip_serializing)]
     pub prices: BTreeMap<String, PriceConfig>,
+    /// MCP servers whose tools join those of this server, by name.
+    #[serde(skip_serializing)]
+    pub mcp: BTreeMap<String, McpConfig>,
 }
 
 impl Default for Config {
@@ -92,13 +97,14 @@ impl Default for Config {
             providers: BTreeMap::new(),
             routes: BTreeMap::new(),
             prices: BTreeMap::new(),
+            mcp: BTreeMap::new(),
         }
     }
 }
 
 impl Config {
     /// Every key that holds a single value or a list of strings, by its path, with its value.
-    /// Keys of clients, providers, routes and prices are not among them.
+    /// Keys of clients, providers, routes, prices and MCP servers are not among them.
     pub fn scalars(&self) -> BTreeMap<String, Value> {
         let mut scalars = BTreeMap::new();
         // Numbers, flags, strings and lists of strings always encode.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::tools::ApprovalPolicy;
 
 fn env(variables: &[(&str, &str)]) -> Env {
     variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -46,7 +47,8 @@ fn the_example_file_has_every_key_with_its_default() {
         let name = key.rsplit('.').next().unwrap();
         assert!(example.contains(&format!("\n#{name} = ")), "{key} is missing");
     }
-    assert_eq!((loaded.config.providers.len(), loaded.config.routes.len(), loaded.config.prices.len()), (4, 2, 2));
+    let Config { providers, routes, prices, mcp, .. } = &loaded.config;
+    assert_eq!((providers.len(), routes.len(), prices.len(), mcp.len()), (4, 2, 2, 2));
 }
 
 #[test]
@@ -548,6 +550,117 @@ fn prices_are_checked() {
 }
 
 #[test]
+fn an_mcp_server_is_a_command_or_a_url() {
+    let mcp = |toml: &str| load(toml).unwrap().config.mcp.remove("files").unwrap();
+    let least = mcp("[mcp.files]\ncommand = 'npx'");
+    assert_eq!((least.timeout_seconds, least.enabled, &*least.prefix("files")), (60, true, "files_"));
+    assert!(least.offers("anything"));
+    assert_eq!(least.approval.of("anything"), ApprovalPolicy::Never);
+    let whole = mcp("[mcp.files]
+        url = 'https://mcp.example.com/mcp'
+        bearer_token = 'secret'
+        headers.x-team = 'a'
+        prefix = ''
+        tools = ['read_*', 'write']
+        approval = { 'read_*' = 'never', read_secret = 'always', 'read_secret*' = 'never' }
+        timeout_seconds = 5
+        enabled = false");
+    assert_eq!((whole.timeout_seconds, whole.enabled, &*whole.prefix("files")), (5, false, ""));
+    assert!(whole.offers("read_file") && whole.offers("write") && !whole.offers("write_all"));
+    for (name, policy) in [
+        ("read_file", ApprovalPolicy::Never),
+        ("read_secret", ApprovalPolicy::Always),
+        ("read_secrets", ApprovalPolicy::Never),
+        ("write", ApprovalPolicy::Always),
+    ] {
+        assert_eq!(whole.approval.of(name), policy, "{name}");
+    }
+    assert!(!format!("{whole:?}").contains("secret'") && !format!("{whole:?}").contains("mcp.example.com"));
+}
+
+#[test]
+fn mcp_servers_are_checked() {
+    let files = |line: &str| format!("[mcp.files]\ncommand = 'npx'\n{line}");
+    check(
+        "[mcp.files]",
+        "tokenwire.toml:1: mcp.files: expected `command` or `url`\n  \
+         for example `command = \"npx\"` or `url = \"https://mcp.example.com/mcp\"`",
+    );
+    load("[mcp.files]\nenabled = false").unwrap();
+    check(&files("url = 'http://a'"), "tokenwire.toml:1: mcp.files: expected either `command` or `url`, not both");
+    check(
+        "[mcp.Files]\ncommand = 'npx'",
+        "tokenwire.toml:1: mcp.Files: expected a name of 1 to 32 lower-case letters, digits, `-` and `_`",
+    );
+    check(
+        "[mcp.files]\ncommand = 'npx -y server'",
+        "tokenwire.toml:2: mcp.files.command: expected the program alone\n  put its arguments into `args = [\"...\"]`",
+    );
+    check(&files("headers.x = 'a'"), "tokenwire.toml:3: mcp.files.headers: belongs to a server with `url`");
+    check(
+        "[mcp.files]\nurl = 'http://a/mcp'\nargs = ['a']",
+        "tokenwire.toml:3: mcp.files.args: belongs to a server with `command`",
+    );
+    check(
+        "[mcp.files]\nurl = 'mcp.example.com'",
+        "tokenwire.toml:2: mcp.files.url: expected a URL that begins with `http://` or `https://`\n  \
+         for example `https://mcp.example.com/mcp`",
+    );
+    check(
+        "[mcp.files]\nurl = 'http://a/mcp'\nheaders.Mcp-Session-Id = 'a'",
+        "tokenwire.toml:3: mcp.files.headers.Mcp-Session-Id: is a header that the transport sets itself",
+    );
+    check(
+        "[mcp.files]\nurl = 'http://a/mcp'\nbearer_token = 'a'\nheaders.Authorization = 'b'",
+        "tokenwire.toml:4: mcp.files.headers.Authorization: expected either this or `bearer_token`, not both",
+    );
+    check(
+        &files("pass_env = ['A=b']"),
+        "tokenwire.toml:3: mcp.files.pass_env[0]: expected a variable's name alone\n  \
+         a value of its own belongs into `env`",
+    );
+    check(
+        &files("prefix = 'my files/'"),
+        "tokenwire.toml:3: mcp.files.prefix: expected at most 32 letters, digits, `-` and `_`",
+    );
+    let pattern = "expected a tool's name, or the beginning of it and a `*`\n  for example `read_*`";
+    check(&files("tools = ['a', '*_file']"), &format!("tokenwire.toml:3: mcp.files.tools[1]: {pattern}"));
+    check(&files("approval = { '' = 'never' }"), &format!("tokenwire.toml:3: mcp.files.approval.: {pattern}"));
+    check(
+        &files("approval = 'sometimes'"),
+        "tokenwire.toml:3: mcp.files.approval: \
+         expected `always`, `never` or a table such as { \"read_*\" = \"never\", \"*\" = \"always\" }, not text",
+    );
+    check(
+        &files("approval = { read = true }"),
+        "tokenwire.toml:3: mcp.files.approval.read: expected `always` or `never`, not `true` or `false`",
+    );
+    check(&files("timeout_seconds = 0"), "tokenwire.toml:3: mcp.files.timeout_seconds: expected 1 to 86400, not 0");
+    check(&files("comand = 'a'"), "tokenwire.toml:3: mcp.files.comand: is not a key\n  did you mean `command`?");
+    check(
+        "[mcp.a]\ncommand = 'x'\nprefix = ''\n[mcp.b]\ncommand = 'y'\nprefix = ''",
+        "tokenwire.toml:4: mcp.b: its tools have the same prefix as those of `mcp.a`\n  give one of them another `prefix`",
+    );
+}
+
+#[test]
+fn an_mcp_server_may_come_from_the_environment() {
+    let variables = env(&[
+        ("TOKENWIRE_MCP_MY_FILES_COMMAND", "npx"),
+        ("TOKENWIRE_MCP_MY_FILES_ARGS", "-y, server"),
+        ("TOKENWIRE_MCP_MY_FILES_APPROVAL", "always"),
+        ("TOKENWIRE_MCP_TICKETS_BEARER_TOKEN", "secret"),
+        ("TOKENWIRE_MCP_TICKETS_TIMEOUT_SECONDS", "7"),
+    ]);
+    let loaded = Loader::new().toml("[mcp.tickets]\nurl = 'http://a/mcp'").env(variables).load().unwrap();
+    let files = &loaded.config.mcp["my-files"];
+    assert_eq!((files.command.as_deref(), files.args.len()), (Some("npx"), 2));
+    assert_eq!(files.approval, McpApproval::All(ApprovalPolicy::Always));
+    let tickets = &loaded.config.mcp["tickets"];
+    assert_eq!((tickets.bearer_token.as_deref(), tickets.timeout_seconds), (Some("secret"), 7));
+}
+
+#[test]
 fn no_secret_is_ever_shown() {
     let secret = "hunter2-hunter2-hunter2";
     let wrong = [
@@ -567,6 +680,11 @@ fn no_secret_is_ever_shown() {
         format!("[providers.openai]\nbase_url = '{secret}'"),
         format!("[providers.openai]\nheaders = '{secret}'"),
         format!("[providers.openai]\nheaders.authorization = '{secret}\\u0007'"),
+        format!("[mcp.a]\ncommand = 'x'\nbearer_token = '{secret}'"),
+        format!("[mcp.a]\nurl = '{secret}'"),
+        format!("[mcp.a]\nurl = 'http://a'\nheaders.authorization = '{secret}\\u0007'"),
+        format!("[mcp.a]\ncommand = 'x'\nargs = '{secret}'"),
+        format!("[mcp.a]\ncommand = 'x'\nenv = {{ A = ['{secret}'] }}"),
         format!("listen = '{secret}'"),
         format!("workers = '{secret}'"),
     ];
@@ -575,7 +693,8 @@ fn no_secret_is_ever_shown() {
         assert!(!format!("{error}{error:?}").contains("hunter2"), "{error}");
     }
     let right = format!(
-        "[[auth.keys]]\nprincipal='a'\nkey='{secret}'\n[providers.openai]\napi_key='{secret}'\nheaders.x='{secret}'"
+        "[[auth.keys]]\nprincipal='a'\nkey='{secret}'\n[providers.openai]\napi_key='{secret}'\nheaders.x='{secret}'\n\
+         [mcp.a]\ncommand='x'\nargs=['{secret}']\nenv.A='{secret}'\n[mcp.b]\nurl='http://a:{secret}@b/mcp'\nbearer_token='{secret}'"
     );
     let loaded = load(&right).unwrap();
     assert!(!format!("{loaded:?}{:?}", loaded.config.scalars()).contains("hunter2"));

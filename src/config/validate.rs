@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     Config, ConfigError, ProviderConfig,
     error::{KeyPath, Problem},
-    prices, routes,
+    mcp, prices, routes,
 };
 use crate::provider::{
     HostRule,
@@ -94,6 +94,7 @@ impl Config {
         }
         routes::check(self, own_providers, &mut problems);
         prices::check(self, &mut problems);
+        mcp::check(self, &mut problems);
         if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
     }
 
@@ -269,8 +270,7 @@ fn check_provider(name: &str, provider: &ProviderConfig, problems: &mut Vec<Prob
         problems.push(problem.with_fix("set `wire_format = \"openai-responses\"` too"));
     }
     for (header, value) in &provider.headers {
-        let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-        if header.is_empty() || !header.chars().all(is_token) || !is_header_value(value) {
+        if !is_header(header, value) {
             let message = "expected a header name, and a value without control characters";
             problems.push(Problem::new(path().key("headers").key(header), message));
         }
@@ -316,10 +316,16 @@ fn is_host(text: &str) -> bool {
     !host.is_empty() && host.chars().all(is_host_char) && is_port
 }
 
-fn is_http_url(text: &str) -> bool {
+pub(super) fn is_http_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', ':', '?', '#']))
         && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
+/// Whether this may be sent as a header.
+pub(super) fn is_header(name: &str, value: &str) -> bool {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    !name.is_empty() && name.chars().all(is_token) && is_header_value(value)
 }
 
 fn is_header_value(text: &str) -> bool {

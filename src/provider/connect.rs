@@ -33,7 +33,7 @@ const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Each has a client of its own, and so connections of its own: one that was opened for the configuration
 /// never serves an address that a client chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(crate) enum Reach {
     /// Anything, through the proxies of the environment: the configuration says where.
     Anywhere,
     /// Public addresses only.
@@ -44,7 +44,7 @@ pub(super) enum Reach {
 
 /// This thread's client for `reach`. A connection is driven by the thread that opened it, so sharing
 /// connections between threads would cost every token a hop; each worker has its own pool.
-pub(super) fn client(reach: Reach) -> Result<Client, ErrorInfo> {
+pub(crate) fn client(reach: Reach) -> Result<Client, ErrorInfo> {
     thread_local! {
         static CLIENTS: [OnceCell<Client>; 3] = const { [const { OnceCell::new() }; 3] };
     }

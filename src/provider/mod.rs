@@ -24,7 +24,7 @@ pub mod bedrock;
 mod call_ids;
 mod catalogue;
 pub mod cohere;
-mod connect;
+pub(crate) mod connect;
 mod credentials;
 pub mod demo;
 pub mod driver;

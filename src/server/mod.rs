@@ -37,7 +37,7 @@ use crate::{
     generation::{Hook, hub::Hub},
     provider::{self, Catalogue, Provider},
     session::Shutdown,
-    tools::{ServerTool, Toolbox},
+    tools::{ServerTool, Toolbox, mcp::McpServers},
 };
 
 mod files;
@@ -117,7 +117,39 @@ impl ServerBuilder {
         self
     }
 
-    /// Adds a tool that the server runs itself, for every client; [`tool`](crate::tools::tool) makes one of a function.
+    /// Adds a tool that the server runs itself, for every client: an async function made a tool by
+    /// [`tool`](crate::tools::tool()), or anything else that implements [`ServerTool`]. The model is offered it by
+    /// its name; of two tools with one name the first counts, and those that are added here come before those of
+    /// MCP servers.
+    ///
+    /// ```
+    /// use schemars::JsonSchema;
+    /// use serde::Deserialize;
+    /// use tokenwire::{config::Config, server::Server, tools::{ToolError, tool}};
+    ///
+    /// #[derive(Deserialize, JsonSchema)]
+    /// struct Order {
+    ///     /// The order's number, such as A-17.
+    ///     number: String,
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tokenwire::server::ServerError> {
+    /// let status = tool("order_status", "Where an order is.", async |Order { number }, call| {
+    ///     call.progress(None, None, Some("asking the warehouse".into()));
+    ///     match number.strip_prefix("A-") {
+    ///         Some(_) => Ok(format!("{number} left the warehouse")),
+    ///         None => Err(ToolError("there is no such order".into())),
+    ///     }
+    /// });
+    /// let cancel = tool("cancel_order", "Cancels an order.", async |Order { number }, _| Ok(number)).approve_always();
+    ///
+    /// let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
+    /// let server = Server::builder().config(config).tool(status).tool(cancel).bind().await?;
+    /// assert_eq!(server.toolbox().choose(None).len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tool(mut self, tool: impl ServerTool) -> Self {
         self.toolbox.add(tool);
         self
@@ -129,7 +161,7 @@ impl ServerBuilder {
     ///
     /// [`ServerError`] when the configuration does not allow it or the address is taken.
     pub async fn bind(self) -> Result<Server, ServerError> {
-        let Self { config, mut providers, hooks, toolbox } = self;
+        let Self { config, mut providers, hooks, mut toolbox } = self;
         let auth = Authenticator::new(&config.auth).map_err(ServerError::Config)?;
         let own: Vec<&str> = providers.iter().map(|provider| provider.name()).collect();
         config.validate_with(&own).map_err(|error| ServerError::Config(error.to_string()))?;
@@ -142,9 +174,12 @@ impl ServerBuilder {
             TcpListener::bind(config.listen).await.map_err(|error| ServerError::Listen(config.listen, error))?;
         let address = listener.local_addr().map_err(|error| ServerError::Listen(config.listen, error))?;
         let config = Arc::new(config);
+        let mcp = McpServers::new(&config);
+        toolbox.add_source(mcp.clone());
         let shared = Shared {
             models: Catalogue::new(&providers, config.model_list),
             hub: Hub::new(config.clone(), providers, hooks, toolbox),
+            mcp,
             auth,
             origins: origin::Policy::new(&config, address),
             sockets: AtomicUsize::new(0),
@@ -167,6 +202,7 @@ struct Shared {
     config: Arc<Config>,
     hub: Arc<Hub>,
     models: Catalogue,
+    mcp: Arc<McpServers>,
     auth: Authenticator,
     origins: origin::Policy,
     /// Open WebSockets.
@@ -195,6 +231,12 @@ impl Server {
         self.shared.hub.providers()
     }
 
+    /// The tools that it runs: those that were added to it, and those of MCP servers, which are there while
+    /// [`run`](Self::run) keeps these connected.
+    pub fn toolbox(&self) -> &Toolbox {
+        self.shared.hub.toolbox()
+    }
+
     /// Serves until `shutdown` is ready, then drains: nothing new is accepted, clients are told to
     /// reconnect elsewhere, running generations have `limits.drain_seconds` to end, the rest is cancelled.
     ///
@@ -209,6 +251,9 @@ impl Server {
         {
             let hub = shared.hub.clone();
             workers.spawn(async move { hub.forget().await });
+        }
+        for task in shared.mcp.tasks() {
+            workers.spawn(task);
         }
         tokio::select! {
             never = accept(&listener, &shared, &workers) => match never {},
@@ -286,6 +331,7 @@ async fn drain(shared: &Shared, workers: &Workers) {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    let _ = timeout(CLOSE_TIMEOUT, closed).await;
+    // No generation is left that could call a tool.
+    let (_, ()) = tokio::join!(timeout(CLOSE_TIMEOUT, closed), shared.mcp.stop());
     workers.stop();
 }

@@ -11,9 +11,14 @@ use axum::{
     routing::get,
 };
 use serde_json::json;
+use tokenwire_protocol::message::ToolFunction;
 
 use super::{Shared, files, upgrade};
-use crate::{provider::Model, session::Shutdown};
+use crate::{
+    provider::Model,
+    session::Shutdown,
+    tools::{ServerTool, mcp::McpStatus},
+};
 
 /// What a page of this server may load and reach: itself.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -23,6 +28,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/v1/stream", get(upgrade::stream))
         .route("/v1/models", get(models))
+        .route("/v1/tools", get(tools))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .merge(files::routes())
@@ -67,6 +73,37 @@ fn model_entry(model: &Model) -> serde_json::Value {
         "id": format!("{provider}/{name}"), "object": "model", "created": 0, "owned_by": provider,
         "provider": provider, "source": source.as_str(),
     })
+}
+
+/// The tools that the server runs itself, and how the MCP servers are that some of them belong to.
+async fn tools(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    if shared.auth.authenticate(request.headers()).is_err() {
+        return unauthenticated();
+    }
+    let tools: Vec<_> = shared.hub.toolbox().choose(None).iter().map(|tool| tool_entry(&**tool)).collect();
+    let servers: Vec<_> = shared.mcp.status().iter().map(server_entry).collect();
+    json_response(StatusCode::OK, &json!({"object": "list", "data": tools, "servers": servers}))
+}
+
+fn tool_entry(tool: &dyn ServerTool) -> serde_json::Value {
+    let ToolFunction { name, description, parameters, .. } = tool.function();
+    let mut entry = json!({
+        "name": name, "description": description, "parameters": parameters, "approval": tool.approval().as_str(),
+        "source": if tool.server().is_some() { "mcp" } else { "function" },
+    });
+    if let Some(server) = tool.server() {
+        entry["server"] = server.into();
+    }
+    entry
+}
+
+fn server_entry(status: &McpStatus) -> serde_json::Value {
+    let McpStatus { name, transport, state, reason, tools } = status;
+    let mut entry = json!({"name": name, "transport": transport, "state": state, "tools": tools});
+    if let Some(reason) = reason {
+        entry["reason"] = reason.as_str().into();
+    }
+    entry
 }
 
 /// Whether new work should be sent here.

@@ -3,10 +3,8 @@
 //! A generation whose model calls one of them runs it and goes on, without a client having to answer. What it
 //! answered stands in the log as a `tool_result` event.
 
-use std::{future::Future, marker::PhantomData, sync::Arc};
+use std::sync::Arc;
 
-use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokenwire_protocol::{
     GenerationId, ToolProgress,
@@ -16,15 +14,31 @@ use tokio::sync::mpsc;
 
 use crate::{auth::Principal, provider::BoxFuture};
 
+mod function;
+pub(crate) mod mcp;
+
+pub use function::{FunctionTool, IntoContent, tool};
+
 /// A tool that the server runs.
 pub trait ServerTool: Send + Sync + 'static {
     /// What the model is told about it. The name is unique among the server's tools.
     fn function(&self) -> &ToolFunction;
 
-    /// Whether this call must be approved by a client before it runs. Default: none does.
+    /// Whether its calls must be approved by a client, as `GET /v1/tools` tells it. Default: never.
+    fn approval(&self) -> ApprovalPolicy {
+        ApprovalPolicy::Never
+    }
+
+    /// Whether this call must be approved by a client before it runs. Default: what [`approval`](Self::approval)
+    /// says; a tool whose policy is [`ApprovalPolicy::When`] decides here.
     fn needs_approval(&self, call: &ToolCallContext, arguments: &Value) -> bool {
         let _ = (call, arguments);
-        false
+        self.approval() != ApprovalPolicy::Never
+    }
+
+    /// The MCP server that it belongs to. Default: none, it is the application's.
+    fn server(&self) -> Option<&str> {
+        None
     }
 
     /// Runs one call. `arguments` is what the model wrote, and fits no schema for sure.
@@ -36,6 +50,29 @@ pub trait ServerTool: Send + Sync + 'static {
     ///
     /// What the model is told in place of a result.
     fn call<'a>(&'a self, call: &'a ToolCallContext, arguments: Value) -> BoxFuture<'a, Result<Content, ToolError>>;
+}
+
+/// Whether the calls of a tool must be approved by a client before they run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ApprovalPolicy {
+    /// None.
+    #[default]
+    Never,
+    /// Every one.
+    Always,
+    /// The tool decides on each.
+    When,
+}
+
+impl ApprovalPolicy {
+    /// As in the configuration and on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Always => "always",
+            Self::When => "when",
+        }
+    }
 }
 
 /// What a call is a part of.
@@ -54,6 +91,19 @@ pub struct ToolCallContext {
 }
 
 impl ToolCallContext {
+    /// Reports of progress that wait to be taken; more are dropped.
+    const MAX_PROGRESS: usize = 64;
+
+    /// A call of a principal without metadata, and where its progress arrives: for tests of a tool.
+    pub fn new(
+        generation: GenerationId,
+        principal: Principal,
+        call_id: impl Into<Arc<str>>,
+    ) -> (Self, mpsc::Receiver<ToolProgress>) {
+        let (progress, reports) = mpsc::channel(Self::MAX_PROGRESS);
+        (Self { generation, principal, metadata: Arc::default(), call_id: call_id.into(), progress }, reports)
+    }
+
     /// Tells the clients how far the call is: a `tool_progress` event.
     pub fn progress(&self, progress: Option<f64>, total: Option<f64>, message: Option<String>) {
         let call_id = self.call_id.clone();
@@ -69,97 +119,6 @@ pub struct ToolError(pub String);
 impl<E: std::error::Error> From<E> for ToolError {
     fn from(error: E) -> Self {
         Self(error.to_string())
-    }
-}
-
-/// What a [`tool`] may answer.
-pub trait IntoContent {
-    /// As the content of a tool's result.
-    fn into_content(self) -> Content;
-}
-
-impl IntoContent for String {
-    fn into_content(self) -> Content {
-        Content::Text(self)
-    }
-}
-
-impl IntoContent for &str {
-    fn into_content(self) -> Content {
-        Content::Text(self.to_owned())
-    }
-}
-
-impl IntoContent for Value {
-    fn into_content(self) -> Content {
-        Content::Text(self.to_string())
-    }
-}
-
-impl IntoContent for Content {
-    fn into_content(self) -> Content {
-        self
-    }
-}
-
-/// Makes a tool of an async function. The schema that the model sees is that of the argument's type, with the
-/// doc comments of its fields as descriptions.
-///
-/// ```
-/// use schemars::JsonSchema;
-/// use serde::Deserialize;
-/// use tokenwire::tools::{ToolError, tool};
-///
-/// #[derive(Deserialize, JsonSchema)]
-/// struct City {
-///     /// The city's name.
-///     city: String,
-/// }
-///
-/// let weather = tool("get_weather", "The weather in a city, now.", async |City { city }, _call| {
-///     if city.is_empty() { Err(ToolError("which city?".into())) } else { Ok(format!("{city}: 18 °C")) }
-/// });
-/// # let _ = weather;
-/// ```
-pub fn tool<A, R, F, O>(name: impl Into<String>, description: impl Into<String>, run: F) -> impl ServerTool
-where
-    A: DeserializeOwned + JsonSchema + Send + 'static,
-    R: IntoContent + Send + 'static,
-    F: Fn(A, ToolCallContext) -> O + Send + Sync + 'static,
-    O: Future<Output = Result<R, ToolError>> + Send + 'static,
-{
-    let function = ToolFunction {
-        name: name.into(),
-        description: Some(description.into()),
-        parameters: Some(schemars::schema_for!(A).to_value()),
-        strict: None,
-    };
-    Function { function, run, arguments: PhantomData::<fn(A)> }
-}
-
-struct Function<A, F> {
-    function: ToolFunction,
-    run: F,
-    arguments: PhantomData<fn(A)>,
-}
-
-impl<A, R, F, O> ServerTool for Function<A, F>
-where
-    A: DeserializeOwned + JsonSchema + Send + 'static,
-    R: IntoContent + Send + 'static,
-    F: Fn(A, ToolCallContext) -> O + Send + Sync + 'static,
-    O: Future<Output = Result<R, ToolError>> + Send + 'static,
-{
-    fn function(&self) -> &ToolFunction {
-        &self.function
-    }
-
-    fn call<'a>(&'a self, call: &'a ToolCallContext, arguments: Value) -> BoxFuture<'a, Result<Content, ToolError>> {
-        Box::pin(async move {
-            let arguments = serde_path_to_error::deserialize(arguments)
-                .map_err(|error| ToolError(format!("the arguments do not fit: {error}")))?;
-            (self.run)(arguments, call.clone()).await.map(IntoContent::into_content)
-        })
     }
 }
 
@@ -190,14 +149,7 @@ impl Toolbox {
     /// The tools that are there now and that one of `names` names; `*` at the end of a name stands for any rest,
     /// and `None` names all. Of two with one name the first counts.
     pub fn choose(&self, names: Option<&[String]>) -> Vec<Arc<dyn ServerTool>> {
-        let is_named = |name: &str| {
-            names.is_none_or(|patterns| {
-                patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
-                    Some(start) => name.starts_with(start),
-                    None => name == pattern,
-                })
-            })
-        };
+        let is_named = |name: &str| names.is_none_or(|patterns| patterns.iter().any(|pattern| fits(pattern, name)));
         let mut chosen: Vec<Arc<dyn ServerTool>> = Vec::new();
         for tool in self.own.iter().cloned().chain(self.sources.iter().flat_map(|source| source.tools())) {
             let name = &tool.function().name;
@@ -209,7 +161,81 @@ impl Toolbox {
     }
 }
 
+/// Whether `pattern` names the tool: it is its name, or the beginning of it and a `*`.
+pub(crate) fn fits(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => name == pattern,
+    }
+}
+
 /// A server's tool as a request carries it.
 pub(crate) fn offered(tool: &dyn ServerTool) -> Tool {
     Tool { kind: "function".to_owned(), function: tool.function().clone(), cache_control: None }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    struct Two;
+
+    impl ToolSource for Two {
+        fn tools(&self) -> Vec<Arc<dyn ServerTool>> {
+            vec![Arc::new(named("files_read", "theirs")), Arc::new(named("files_write", "theirs"))]
+        }
+    }
+
+    fn named(name: &str, description: &str) -> impl ServerTool {
+        tool(name, description, async |_: Value, _| Ok("done"))
+    }
+
+    #[track_caller]
+    fn check(names: Option<&[&str]>, expected: &[&str]) {
+        let mut toolbox = Toolbox::default();
+        toolbox.add(named("weather", "ours"));
+        toolbox.add(named("files_read", "ours"));
+        toolbox.add_source(Arc::new(Two));
+        let names: Option<Vec<String>> = names.map(|names| names.iter().map(|&name| name.to_owned()).collect());
+        let chosen = toolbox.choose(names.as_deref());
+        let chosen: Vec<&str> = chosen.iter().map(|tool| tool.function().name.as_str()).collect();
+        assert_eq!(chosen, expected);
+    }
+
+    #[test]
+    fn tools_are_chosen_by_name() {
+        check(None, &["weather", "files_read", "files_write"]);
+        check(Some(&[]), &[]);
+        check(Some(&["*"]), &["weather", "files_read", "files_write"]);
+        check(Some(&["files_*"]), &["files_read", "files_write"]);
+        check(Some(&["files_write", "weather", "weather"]), &["weather", "files_write"]);
+        check(Some(&["files_", "we*r", "Weather"]), &[]);
+    }
+
+    #[test]
+    fn of_two_tools_with_one_name_the_applications_counts() {
+        let mut toolbox = Toolbox::default();
+        toolbox.add_source(Arc::new(Two));
+        toolbox.add(named("files_read", "ours"));
+        let chosen = toolbox.choose(Some(&["files_read".to_owned()]));
+        assert_eq!(chosen.len(), 1);
+        assert_eq!(chosen[0].function().description.as_deref(), Some("ours"));
+    }
+
+    #[tokio::test]
+    async fn progress_that_nobody_takes_is_dropped() {
+        let (call, mut reports) = ToolCallContext::new("g1".parse().unwrap(), Principal::anonymous(), "c1");
+        for step in 0..100 {
+            call.progress(Some(f64::from(step)), None, None);
+        }
+        drop(call);
+        let mut count = 0;
+        while let Some(report) = reports.recv().await {
+            assert_eq!((&*report.call_id, report.progress), ("c1", Some(f64::from(count))));
+            count += 1;
+        }
+        assert_eq!(count, 64);
+    }
 }
