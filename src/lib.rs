@@ -23,8 +23,9 @@
 //! 2. [`provider`]: how a model is asked, and what it answers;
 //! 3. `route`: what stands behind a model's name, and whom to ask after a failure;
 //! 4. [`generation`]: one answer being made: its task, its log, the hub that knows them all;
-//! 5. [`session`]: the actor that serves one connection;
-//! 6. [`server`]: the listener, HTTP routes, the way out.
+//! 5. [`conversation`]: generations that belong together, and who watches them;
+//! 6. [`session`]: the actor that serves one connection;
+//! 7. [`server`]: the listener, HTTP routes, the way out.
 //!
 //! Beside them, [`auth`] says who a client is, [`config`] what can be configured, and [`client`]
 //! is the other side of the socket.
@@ -33,6 +34,7 @@ mod apart;
 pub mod auth;
 pub mod client;
 pub mod config;
+pub mod conversation;
 pub mod generation;
 pub mod provider;
 mod route;

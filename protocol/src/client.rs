@@ -474,6 +474,9 @@ pub struct Watch {
     /// The `seq` of the last `conversation` frame that was seen; 0 for all that is kept.
     #[serde(default, deserialize_with = "null_is_default")]
     pub after: u64,
+    /// The `epoch` of that frame. With a position from another epoch, all that is kept is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<String>,
     /// A token that its owner has made, to watch a conversation of somebody else's without changing anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<String>,

@@ -1,5 +1,7 @@
 //! What a server says.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -76,6 +78,9 @@ pub struct ErrorFrame {
     /// The generation that the refused frame was about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<GenerationId>,
+    /// The conversation that the refused frame was about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<ConversationId>,
     /// What is wrong with it.
     #[serde(flatten)]
     pub error: ErrorInfo,
@@ -109,6 +114,8 @@ pub struct ConversationFrame {
     pub conversation: ConversationId,
     /// The position of the change: 1, 2, 3 ... What is no longer kept is left out.
     pub seq: u64,
+    /// The random name of this list of changes: a conversation that was forgotten and begun anew has another one.
+    pub epoch: Arc<str>,
     /// What changed.
     #[serde(flatten)]
     pub change: ConversationChange,

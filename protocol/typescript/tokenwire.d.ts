@@ -145,6 +145,8 @@ export interface ConversationFrame {
   conversation: ConversationId;
   /** The position of the change: 1, 2, 3 ... What is no longer kept is left out. */
   seq: number;
+  /** The random name of this list of changes: a conversation that was forgotten and begun anew has another one. */
+  epoch: string;
 }
 
 /**
@@ -274,6 +276,8 @@ export interface ErrorFrame {
   message: string;
   /** Whether the same request may succeed when it is sent again. */
   retryable: boolean;
+  /** The conversation that the refused frame was about. */
+  conversation?: ConversationId;
   /** The field of the client's frame that is at fault, as a path: `messages[0].role`. */
   field?: string;
   /** The generation that the refused frame was about. */
@@ -1302,6 +1306,8 @@ export interface WatchFrame {
   conversation: ConversationId;
   /** The `seq` of the last `conversation` frame that was seen; 0 for all that is kept. */
   after?: number;
+  /** The `epoch` of that frame. With a position from another epoch, all that is kept is sent. */
+  epoch?: string | null;
   /** A token that its owner has made, to watch a conversation of somebody else's without changing anything. */
   share?: string | null;
 }

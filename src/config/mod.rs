@@ -254,21 +254,34 @@ impl Default for TimeoutsConfig {
     }
 }
 
-/// How long ended generations are kept, for `attach` and for a repeated `start`.
+/// How long ended generations are kept, for `attach` and for a repeated `start`, and conversations.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionConfig {
-    /// Seconds after the end. Default 300.
+    /// Seconds after the end; of a conversation, after its last generation was forgotten. Default 300.
     pub seconds: u64,
     /// Bytes kept of one ended log; its oldest events go first. Default 16 MiB, all of it.
     pub log_bytes: u64,
     /// Bytes of all ended logs together; the oldest generations go first. Default 256 MiB.
     pub total_bytes: u64,
+    /// Conversations of one principal; the ones that were longest without a change go first. Default 1,000.
+    pub conversations: u32,
+    /// Bytes of messages and answers kept of one conversation; its oldest generations go first. Default 16 MiB.
+    pub conversation_bytes: u64,
+    /// Bytes of all conversations together; those that were longest without a change go first. Default 256 MiB.
+    pub total_conversation_bytes: u64,
 }
 
 impl Default for RetentionConfig {
     fn default() -> Self {
-        Self { seconds: 300, log_bytes: 16 << 20, total_bytes: 256 << 20 }
+        Self {
+            seconds: 300,
+            log_bytes: 16 << 20,
+            total_bytes: 256 << 20,
+            conversations: 1000,
+            conversation_bytes: 16 << 20,
+            total_conversation_bytes: 256 << 20,
+        }
     }
 }
 

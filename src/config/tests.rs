@@ -161,7 +161,7 @@ fn problems_name_file_line_key_and_fix() {
     );
     check(
         "[retention]\nfoo = 1",
-        "tokenwire.toml:2: retention.foo: is not a key\n  known here: seconds, log_bytes, total_bytes",
+        "tokenwire.toml:2: retention.foo: is not a key\n  known here: seconds, log_bytes, total_bytes, conversations, conversation_bytes, total_conversation_bytes",
     );
     check("limit = 1", "tokenwire.toml:1: limit: is not a key\n  did you mean `limits`?");
     check(

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     auth::Principal,
     config::Config,
+    conversation::{self, Conversations},
     provider::{Elsewhere, Provider},
     route::{Route, Routes, Target},
     tools::Toolbox,
@@ -45,6 +46,7 @@ pub struct Hub {
     /// A place for each generation that may be at a provider.
     running: Semaphore,
     generations: DashMap<Key, Slot>,
+    conversations: Conversations,
     kept: Mutex<Kept>,
     /// Something was put into `kept`.
     kept_changed: Notify,
@@ -74,6 +76,7 @@ impl Hub {
         hooks: Vec<Arc<dyn Hook>>,
         toolbox: Toolbox,
     ) -> Arc<Self> {
+        let retention = config.retention;
         let running = Semaphore::new((config.limits.max_running as usize).min(Semaphore::MAX_PERMITS));
         Arc::new(Self {
             routes: Routes::new(&config, &providers),
@@ -84,6 +87,7 @@ impl Hub {
             toolbox,
             running,
             generations: DashMap::new(),
+            conversations: Conversations::new(retention),
             kept: Mutex::default(),
             kept_changed: Notify::new(),
         })
@@ -102,6 +106,11 @@ impl Hub {
     /// The tools that the server runs.
     pub fn toolbox(&self) -> &Toolbox {
         &self.toolbox
+    }
+
+    /// The conversations.
+    pub fn conversations(&self) -> &Conversations {
+        &self.conversations
     }
 
     /// The names of the routes.
@@ -137,6 +146,8 @@ impl Hub {
         if let Some(generation) = self.find(&key) {
             return Ok((generation, false));
         }
+        // As the client wrote it.
+        let joins = start.conversation.clone().map(|id| (id, conversation::change_of(&start)));
         if let Some(before) = start.continue_from.clone() {
             self.put_before(principal, &before, &mut start)?;
         }
@@ -158,6 +169,9 @@ impl Hub {
                 (generation, writer)
             }
         };
+        if let Some((id, change)) = joins {
+            self.conversations.started(&id, change, &generation);
+        }
         tokio::spawn(task::run(self.clone(), generation.clone(), writer, order));
         Ok((generation, true))
     }
@@ -227,7 +241,8 @@ impl Hub {
     /// Forgets what was kept long enough, for as long as it is polled.
     pub async fn forget(&self) {
         loop {
-            let next = self.sweep(Instant::now());
+            let now = Instant::now();
+            let next = self.sweep(now).min(self.conversations.sweep(now));
             tokio::select! {
                 () = self.kept_changed.notified() => {}
                 () = sleep_until(next) => {}
@@ -344,6 +359,7 @@ impl Hub {
         let key = (generation.principal.clone(), generation.id.clone());
         self.generations
             .remove_if(&key, |_, slot| matches!(slot, Slot::Generation(found) if Arc::ptr_eq(found, generation)));
+        self.conversations.forgot(generation);
     }
 
     fn forget_early_cancel(&self, key: &Key) {

@@ -82,6 +82,8 @@ struct State {
     is_sealed: bool,
     bytes: usize,
     readers: Readers,
+    /// Those of the readers that only look on.
+    viewers: usize,
     /// The newest delta frame, kept so that readers at the same place share it.
     latest: Option<Latest>,
 }
@@ -154,6 +156,7 @@ impl Log {
             is_sealed: false,
             bytes: 0,
             readers: Readers::default(),
+            viewers: 0,
             latest: None,
         };
         let log = Arc::new(Self { id, epoch, max_bytes, tail: AtomicU64::new(0), state: Mutex::new(state), attention });
@@ -186,9 +189,22 @@ impl Log {
         self.lock().bytes
     }
 
-    /// How many readers there are.
+    /// How many readers there are, viewers not counted.
     pub fn reader_count(&self) -> usize {
-        self.lock().readers.count()
+        self.lock().owners()
+    }
+
+    /// Whether everything since the start is still kept.
+    pub fn is_whole(&self) -> bool {
+        self.first() == 1
+    }
+
+    /// What ended it.
+    pub fn terminal(&self) -> Option<Event> {
+        match self.lock().segments.back() {
+            Some(Segment::Event { event, .. }) if event.is_terminal() => Some(Event::clone(event)),
+            _ => None,
+        }
     }
 
     /// The accumulated text after `after`: the joined text deltas that are still kept.
@@ -212,12 +228,20 @@ impl Log {
         let (slot, is_first) = {
             let mut state = self.lock();
             let slot = state.readers.add();
-            (slot, state.readers.count() == 1)
+            (slot, state.owners() == 1)
         };
         if is_first {
             self.attention.notify_one();
         }
-        Reader { log: self.clone(), cursor: after, slot }
+        Reader { log: self.clone(), cursor: after, slot, is_viewer: false }
+    }
+
+    /// A reader from the start for somebody who only looks on: it keeps no generation running.
+    pub fn viewer(self: &Arc<Self>) -> Reader {
+        let mut state = self.lock();
+        let slot = state.readers.add();
+        state.viewers += 1;
+        Reader { log: self.clone(), cursor: 0, slot, is_viewer: true }
     }
 
     /// Drops the oldest events until at most `max_bytes` are held.
@@ -346,9 +370,15 @@ pub struct Reader {
     log: Arc<Log>,
     cursor: u64,
     slot: usize,
+    is_viewer: bool,
 }
 
 impl Reader {
+    /// Whether everything that will ever be there is there.
+    pub fn is_sealed(&self) -> bool {
+        self.log.is_sealed()
+    }
+
     /// The seq up to which everything was read.
     pub fn cursor(&self) -> u64 {
         self.cursor
@@ -433,7 +463,8 @@ impl Drop for Reader {
         let is_last = {
             let mut state = self.log.lock();
             state.readers.remove(self.slot);
-            state.readers.count() == 0
+            state.viewers -= usize::from(self.is_viewer);
+            !self.is_viewer && state.owners() == 0
         };
         if is_last {
             self.log.attention.notify_one();
@@ -442,6 +473,11 @@ impl Drop for Reader {
 }
 
 impl State {
+    /// The readers that are not viewers.
+    fn owners(&self) -> usize {
+        self.readers.count() - self.viewers
+    }
+
     fn push_delta(&mut self, part: &Part, delta: &str) {
         let seq = self.tail + 1;
         self.tail = seq;

@@ -20,7 +20,8 @@ use std::{
 
 use serde_json::{Map, Value};
 use tokenwire_protocol::{
-    CancelledBy, ErrorCode, ErrorInfo, Event, GenerationId, OnDisconnect, Start, message::Content, message::Message,
+    CancelledBy, ConversationId, ErrorCode, ErrorInfo, Event, GenerationId, OnDisconnect, Start, message::Content,
+    message::Message,
 };
 use tokio::{sync::Notify, time::Instant};
 
@@ -34,7 +35,7 @@ pub mod log;
 mod object;
 mod price;
 mod progress;
-mod readers;
+pub(crate) mod readers;
 mod recorder;
 mod task;
 mod transcript;
@@ -55,6 +56,7 @@ pub trait Hook: Send + Sync + 'static {
 pub struct Generation {
     id: GenerationId,
     principal: Principal,
+    conversation: Option<ConversationId>,
     log: Arc<Log>,
     on_disconnect: Option<Duration>,
     metadata: Arc<Map<String, Value>>,
@@ -140,6 +142,7 @@ impl Generation {
         let generation = Self {
             id: start.id.clone(),
             principal,
+            conversation: start.conversation.clone(),
             log,
             on_disconnect: match start.on_disconnect.unwrap_or(OnDisconnect::Cancel) {
                 OnDisconnect::Cancel => Some(disconnect_grace),
@@ -166,6 +169,11 @@ impl Generation {
     /// Who owns it.
     pub fn principal(&self) -> &Principal {
         &self.principal
+    }
+
+    /// The conversation that it belongs to.
+    pub fn conversation(&self) -> Option<&ConversationId> {
+        self.conversation.as_ref()
     }
 
     /// Its log.

@@ -4,7 +4,7 @@ use std::task::Waker;
 
 /// Who waits for news: a slot per reader.
 #[derive(Default)]
-pub(super) struct Readers {
+pub(crate) struct Readers {
     slots: Vec<Slot>,
     count: usize,
     waiting: usize,
@@ -89,7 +89,7 @@ impl Slot {
 }
 
 /// Wakers taken out under the lock, to be woken without it.
-pub(super) enum Wakers {
+pub(crate) enum Wakers {
     None,
     One(Waker),
     Many(Vec<Waker>),

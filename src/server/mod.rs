@@ -40,6 +40,7 @@ use crate::{
     tools::{ServerTool, Toolbox, mcp::McpServers},
 };
 
+mod conversations;
 mod files;
 mod origin;
 mod routes;

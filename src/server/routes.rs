@@ -13,7 +13,7 @@ use axum::{
 use serde_json::json;
 use tokenwire_protocol::message::ToolFunction;
 
-use super::{Shared, files, upgrade};
+use super::{Shared, conversations, files, upgrade};
 use crate::{
     provider::Model,
     session::Shutdown,
@@ -29,6 +29,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/stream", get(upgrade::stream))
         .route("/v1/models", get(models))
         .route("/v1/tools", get(tools))
+        .merge(conversations::routes())
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .merge(files::routes())
@@ -124,6 +125,6 @@ pub(super) fn unauthenticated() -> Response {
     response
 }
 
-fn json_response(status: StatusCode, body: &serde_json::Value) -> Response {
+pub(super) fn json_response(status: StatusCode, body: &serde_json::Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }

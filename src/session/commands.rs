@@ -39,8 +39,8 @@ impl Session {
                 (Some(id.clone()), self.decide(&id, &call_id, Decision::Denied(reason)))
             }
             ClientFrame::Input(input) => (Some(input.id.clone()), self.input(input)),
-            ClientFrame::Watch(_) => (None, Err(not_yet("conversations"))),
-            ClientFrame::Unwatch(_) => return Ok(()),
+            ClientFrame::Watch(watch) => return self.watch(watch),
+            ClientFrame::Unwatch(unwatch) => return self.unwatch(unwatch),
             ClientFrame::Ping(ping) => {
                 let pong = ConnectionFrame::Pong(Pong { nonce: ping.nonce });
                 return self.push(Out::Frame(pong.to_json().into()));
@@ -71,7 +71,7 @@ impl Session {
         }
         {
             let mut generations = self.generations();
-            if generations.attached.contains_key(&id) {
+            if generations.attached.get(&id).is_some_and(|attached| self.owns(attached)) {
                 // A start sent again on the connection that gets its events already changes nothing.
                 return Ok(());
             }
@@ -86,7 +86,12 @@ impl Session {
         self.check_attachments()?;
         let (generation, is_new) = self.hub.start(&self.principal, start)?;
         if is_new {
-            self.generations().started.push(generation.clone());
+            let mut generations = self.generations();
+            generations.started.push(generation.clone());
+            // Its change, when it comes to be written, need not attach to it again.
+            if let Some(started) = generation.conversation().and_then(|id| generations.watched.get_mut(id)) {
+                started.push(generation.clone());
+            }
         }
         self.read_from(&generation, 0, None)
     }
@@ -105,7 +110,8 @@ impl Session {
             self.hub.cancel(&self.principal, &id, reason.clone());
         }
         if all {
-            let attached: Vec<_> = self.generations().attached.values().cloned().collect();
+            let attached: Vec<_> =
+                self.generations().attached.values().filter(|attached| self.owns(attached)).cloned().collect();
             for generation in attached {
                 self.hub.cancel(&self.principal, generation.id(), reason.clone());
             }
@@ -129,15 +135,16 @@ impl Session {
         Err(ErrorInfo::new(ErrorCode::TooManyAttachments, message))
     }
 
+    /// Whether it is not one that the connection only looks at.
+    fn owns(&self, generation: &Generation) -> bool {
+        generation.principal() == &self.principal
+    }
+
     fn own(&self, id: &GenerationId) -> Result<Arc<Generation>, ErrorInfo> {
         self.hub.get(&self.principal, id).ok_or_else(|| {
             ErrorInfo::new(ErrorCode::GenerationNotFound, "no such generation is kept here").with_field("id")
         })
     }
-}
-
-fn not_yet(what: &str) -> Refusal {
-    ErrorInfo::new(ErrorCode::NotSupported, format!("this server has no {what}")).into()
 }
 
 /// Why a frame was not carried out: it is answered with an error, or it ends the connection.

@@ -9,7 +9,7 @@
 //!
 //! The two loops are raced in one task: a write that stalls never keeps a cancel or a pong from
 //! being read. The write loop holds one [`Reader`](crate::generation::log::Reader) for each generation that the connection is
-//! attached to, and reads from them only what it is about to write. So a client that stops
+//! attached to, and one for each conversation that it watches, and reads from them only what it is about to write. So a client that stops
 //! reading costs the frames of one batch, and nobody else anything; when its connection is
 //! closed it attaches again, and gets exactly the rest.
 
@@ -24,7 +24,8 @@ use std::{
 };
 
 use tokenwire_protocol::{
-    CloseCode, ConnectionFrame, ErrorCode, ErrorFrame, ErrorInfo, GenerationId, GoingAway, Hello, Limits, SUBPROTOCOL,
+    CloseCode, ConnectionFrame, ConversationId, ErrorCode, ErrorFrame, ErrorInfo, GenerationId, GoingAway, Hello,
+    Limits, SUBPROTOCOL,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -50,6 +51,7 @@ use crate::{
 mod commands;
 mod outbox;
 mod socket;
+mod watches;
 mod writer;
 
 use outbox::{Out, Outbox};
@@ -166,6 +168,9 @@ struct Generations {
     attached: HashMap<GenerationId, Arc<Generation>>,
     /// Those that it started and that may still run.
     started: Vec<Arc<Generation>>,
+    /// The conversations that it watches, each with the generations that it started in it and whose change was not
+    /// written yet.
+    watched: HashMap<ConversationId, Vec<Arc<Generation>>>,
 }
 
 impl Session {
@@ -276,7 +281,7 @@ impl Session {
 
     /// Answers a frame that was refused.
     fn refuse(&self, id: Option<GenerationId>, error: ErrorInfo) -> Result<(), End> {
-        let frame = ConnectionFrame::Error(ErrorFrame { id, error });
+        let frame = ConnectionFrame::Error(ErrorFrame { id, conversation: None, error });
         self.push(Out::Frame(frame.to_json().into()))
     }
 

@@ -8,10 +8,10 @@ use std::{
     },
 };
 
-use tokenwire_protocol::GenerationId;
+use tokenwire_protocol::{ConversationId, GenerationId};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use crate::generation::log::Reader;
+use crate::{conversation, generation::log::Reader};
 
 /// Most entries that wait. Each is the answer to a frame of the client's: one that is so far
 /// behind with reading sends without listening.
@@ -30,6 +30,10 @@ pub(super) enum Out {
     Attach(GenerationId, Reader),
     /// Stop reading for this generation.
     Detach(GenerationId),
+    /// Write what happens in the conversation that this reader reads.
+    Watch(conversation::Reader),
+    /// Stop reading this conversation.
+    Unwatch(ConversationId),
 }
 
 #[derive(Default)]
@@ -104,6 +108,12 @@ impl Outbox {
     /// Whether a reader of that generation waits.
     pub fn attaches(&self, id: &GenerationId) -> bool {
         self.lock().entries.iter().any(|out| matches!(out, Out::Attach(waiting, _) if waiting == id))
+    }
+
+    /// Whether a reader of that conversation waits.
+    pub fn watches(&self, id: &ConversationId) -> bool {
+        let is_its = |out: &Out| matches!(out, Out::Watch(reader) if reader.conversation().id() == id);
+        self.lock().entries.iter().any(is_its)
     }
 
     /// Takes the frames that wait, and drops the rest.

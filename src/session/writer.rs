@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::{Bytes, Message, error::Error};
 
-use super::{End, Session, outbox::Out, socket::Socket};
+use super::{End, Session, outbox::Out, socket::Socket, watches::Watches};
 use crate::generation::log::{Next, Reader};
 
 /// How much is fed before it is flushed. What is left comes with the next batch, which may find
@@ -18,7 +18,7 @@ pub(super) const BATCH_BYTES: usize = 32 << 10;
 
 /// The generations that the connection reads.
 #[derive(Default)]
-struct Attachments {
+pub(super) struct Attachments {
     list: Vec<Attachment>,
     /// Where the next batch begins, so that a busy generation does not starve the others.
     next: usize,
@@ -34,9 +34,10 @@ impl Session {
     pub(super) async fn write<S: AsyncRead + AsyncWrite + Unpin>(&self, socket: &Socket<S>) -> End {
         let deadline = Duration::from_secs(self.limits.write_timeout_seconds.into());
         let mut attachments = Attachments::default();
+        let mut watches = Watches::default();
         loop {
-            self.ready(&mut attachments).await;
-            let mut batch = pin!(self.batch(socket, &mut attachments));
+            self.ready(&mut attachments, &mut watches).await;
+            let mut batch = pin!(self.batch(socket, &mut attachments, &mut watches));
             // Nearly always it is written at once, and no timer is needed.
             let written = match poll_fn(|cx| Poll::Ready(batch.as_mut().poll(cx))).await {
                 Poll::Ready(written) => Ok(written),
@@ -52,11 +53,14 @@ impl Session {
     }
 
     /// Waits until something can be written. Cancel-safe.
-    async fn ready(&self, attachments: &mut Attachments) {
+    async fn ready(&self, attachments: &mut Attachments, watches: &mut Watches) {
         poll_fn(|cx| {
             let mut is_ready = self.outbox.has_entries();
             for attachment in &mut attachments.list {
                 is_ready |= attachment.reader.poll_ready(cx).is_ready();
+            }
+            for watching in &mut watches.list {
+                is_ready |= watching.reader.poll_ready(cx).is_ready();
             }
             if is_ready { Poll::Ready(()) } else { Poll::Pending }
         })
@@ -67,6 +71,7 @@ impl Session {
         &self,
         socket: &Socket<S>,
         attachments: &mut Attachments,
+        watches: &mut Watches,
     ) -> Result<(), Error> {
         while let Some(out) = self.outbox.pop() {
             match out {
@@ -74,16 +79,33 @@ impl Session {
                 Out::Ping => socket.feed(Message::Ping(Bytes::new())).await?,
                 Out::Attach(id, reader) => attachments.put(id, reader),
                 Out::Detach(id) => attachments.remove(&id),
+                Out::Watch(reader) => watches.put(reader),
+                Out::Unwatch(id) => watches.remove(&id),
             }
         }
         let mut bytes = 0;
+        // A change comes before the events of its generation.
+        while self.tell(socket, watches, attachments, &mut bytes).await? {
+            self.read_on(socket, attachments, &mut bytes).await?;
+        }
+        self.read_on(socket, attachments, &mut bytes).await?;
+        socket.flush().await
+    }
+
+    /// Writes what the generations have, as far as the batch has room.
+    async fn read_on<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        socket: &Socket<S>,
+        attachments: &mut Attachments,
+        bytes: &mut usize,
+    ) -> Result<(), Error> {
         let mut idle = 0;
-        while bytes < BATCH_BYTES && idle < attachments.list.len() {
+        while *bytes < BATCH_BYTES && idle < attachments.list.len() {
             let Some((at, attachment)) = attachments.turn() else { break };
             match attachment.reader.next_frame() {
                 Next::Some((frame, is_terminal)) => {
                     idle = 0;
-                    bytes += frame.len();
+                    *bytes += frame.len();
                     socket.feed(Message::Text(frame)).await?;
                     if is_terminal {
                         self.forget(attachments, at);
@@ -100,7 +122,7 @@ impl Session {
                 }
             }
         }
-        socket.flush().await
+        Ok(())
     }
 
     /// The log was read to its end: the connection is no longer attached to it.
@@ -115,15 +137,20 @@ impl Session {
 }
 
 impl Attachments {
-    fn put(&mut self, id: GenerationId, reader: Reader) {
+    pub fn put(&mut self, id: GenerationId, reader: Reader) {
         match self.list.iter_mut().find(|attachment| attachment.id == id) {
             Some(attachment) => attachment.reader = reader,
             None => self.list.push(Attachment { id, reader }),
         }
     }
 
-    fn remove(&mut self, id: &GenerationId) {
+    pub fn remove(&mut self, id: &GenerationId) {
         self.list.retain(|attachment| attachment.id != *id);
+    }
+
+    /// Whether that one is about to be read to its end.
+    pub fn is_at_its_end(&self, id: &GenerationId) -> bool {
+        self.list.iter().any(|attachment| attachment.id == *id && attachment.reader.is_sealed())
     }
 
     /// The next one in turn.

@@ -25,6 +25,8 @@ pub struct Client {
     attached: HashMap<String, u64>,
     /// The joined text deltas of each generation since it was last attached.
     texts: HashMap<String, String>,
+    /// The conversations that it watches: the last seq that came.
+    watched: HashMap<String, u64>,
     nonce: u64,
 }
 
@@ -50,7 +52,14 @@ impl Client {
             );
         }
         let (socket, _) = within("the upgrade", client_async(request, stream)).await.unwrap();
-        let mut client = Self { hello: Value::Null, socket, attached: HashMap::new(), texts: HashMap::new(), nonce: 0 };
+        let mut client = Self {
+            hello: Value::Null,
+            socket,
+            attached: HashMap::new(),
+            texts: HashMap::new(),
+            watched: HashMap::new(),
+            nonce: 0,
+        };
         client.hello = client.next().await;
         assert_eq!(client.hello["type"], "hello");
         client
@@ -61,6 +70,10 @@ impl Client {
         let id = frame["id"].as_str().unwrap_or_default().to_owned();
         match frame["type"].as_str() {
             Some("start") if !self.attached.contains_key(&id) => self.expect_from(id, 0),
+            Some("watch") => {
+                let conversation = frame["conversation"].as_str().unwrap().to_owned();
+                self.watched.insert(conversation, frame["after"].as_u64().unwrap_or(0));
+            }
             Some("attach") => self.expect_from(id, frame["after"].as_u64().unwrap_or(0)),
             _ => {}
         }
@@ -96,6 +109,31 @@ impl Client {
     /// Attaches to a generation.
     pub async fn attach(&mut self, id: &str, after: u64) {
         self.send(json!({"type": "attach", "id": id, "after": after})).await;
+    }
+
+    /// Watches a conversation.
+    pub async fn watch(&mut self, conversation: &str, after: u64) {
+        self.send(json!({"type": "watch", "conversation": conversation, "after": after})).await;
+    }
+
+    /// From now on any position of the conversation may come: it is another one of that name.
+    pub fn forget_position(&mut self, conversation: &str) {
+        self.watched.insert(conversation.to_owned(), 0);
+    }
+
+    /// Sends a frame that will be refused.
+    pub async fn send_unchecked(&mut self, frame: Value) {
+        self.send_message(Message::text(frame.to_string())).await;
+    }
+
+    /// Reads up to the next error.
+    pub async fn until_error(&mut self) -> Value {
+        loop {
+            let frame = self.next().await;
+            if frame["type"] == "error" {
+                return frame;
+            }
+        }
     }
 
     /// Detaches from a generation, and reads what was on its way.
@@ -226,6 +264,9 @@ impl Client {
         let kind = frame["type"].as_str().unwrap();
         let id = frame["id"].as_str().unwrap_or_default().to_owned();
         let Some(seq) = frame["seq"].as_u64() else { return };
+        if kind == "conversation" {
+            return self.check_change(frame, seq);
+        }
         let Some(last) = self.attached.get_mut(&id) else { panic!("not attached to this: {frame}") };
         if DELTAS.contains(&kind) {
             assert!(seq > *last, "repeated: {frame} after seq {last}");
@@ -239,6 +280,22 @@ impl Client {
         }
         if TERMINAL.contains(&kind) {
             self.attached.remove(&id);
+        }
+    }
+
+    /// What is promised of every change of a conversation: no repeat, and its generation's events follow from the
+    /// first one.
+    fn check_change(&mut self, frame: &Value, seq: u64) {
+        let conversation = frame["conversation"].as_str().unwrap();
+        let Some(last) = self.watched.get_mut(conversation) else { panic!("does not watch this: {frame}") };
+        assert!(seq > *last, "repeated: {frame} after seq {last}");
+        *last = seq;
+        match (frame["change"].as_str().unwrap(), frame["id"].as_str()) {
+            ("generation", Some(id)) if !self.attached.contains_key(id) => self.expect_from(id.to_owned(), 0),
+            ("deleted", _) => {
+                self.watched.remove(conversation);
+            }
+            _ => {}
         }
     }
 }
