@@ -373,9 +373,31 @@ async fn a_token_lets_others_look_on_and_nothing_else() {
     call.closed().await;
     let end = bob.end_of("g2").await;
     assert_eq!((&end["type"], &end["by"]), (&json!("cancelled"), &json!("disconnect")));
-    // Its own of the same name are its own.
-    run(&mut server, &mut bob, say("g2", "Bob's"), "x").await;
+}
+
+#[tokio::test]
+async fn ones_own_generation_comes_in_place_of_one_of_that_name_that_is_only_looked_at() {
+    let mut server = two_principals(|_| {}).await;
+    let mut ann = server.client_with_key(ANN).await;
+    ann.send(say("g1", "One")).await;
+    let mut anns = server.upstream.call().await;
+    let epoch = ann.until("started").await["epoch"].clone();
+    let mut bob = server.client_with_key(BOB).await;
+    bob.send(json!({"type": "watch", "conversation": "c1", "share": share(&server).await})).await;
+    bob.expect("conversation").await;
+    assert_eq!(bob.expect("started").await["epoch"], epoch);
+    bob.expect_from("g1".to_owned(), 0);
+    bob.send_unchecked(start("g1")).await;
+    assert_ne!(bob.expect("started").await["epoch"], epoch);
+    let mut bobs = server.upstream.call().await;
+    anns.text("for ann").await;
+    ann.until_text("g1", "for ann").await;
     bob.nothing_comes().await;
+    bob.cancel("g1").await;
+    bobs.closed().await;
+    bob.end_of("g1").await;
+    anns.finish().await;
+    assert_eq!(ann.end_of("g1").await["type"], "finished");
 }
 
 #[tokio::test]

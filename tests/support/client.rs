@@ -253,7 +253,8 @@ impl Client {
         &mut self.socket
     }
 
-    fn expect_from(&mut self, id: String, after: u64) {
+    /// From now on the events of this generation after that position come.
+    pub fn expect_from(&mut self, id: String, after: u64) {
         self.texts.insert(id.clone(), String::new());
         self.attached.insert(id, after);
     }
