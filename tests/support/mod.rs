@@ -26,6 +26,7 @@ use tokenwire::{
     config::{Config, KeyConfig, ProviderConfig},
     generation::{Generation, hub::Hub},
     server::{Server, ServerBuilder},
+    tools::Toolbox,
 };
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 
@@ -57,6 +58,7 @@ pub async fn until(what: &str, is_so: impl Fn() -> bool) {
 pub struct TestServer {
     pub address: SocketAddr,
     pub upstream: Upstream,
+    pub toolbox: Toolbox,
     hub: Arc<Hub>,
     shutdown: Option<oneshot::Sender<()>>,
     running: JoinHandle<()>,
@@ -90,7 +92,7 @@ impl TestServer {
         config.providers.insert("openai".into(), provider_at(upstream.address));
         change(&mut config, upstream.address);
         let server = extend(Server::builder().config(config)).bind().await.unwrap();
-        let (address, hub) = (server.local_addr(), server.hub().clone());
+        let (address, hub, toolbox) = (server.local_addr(), server.hub().clone(), server.toolbox().clone());
         let (shutdown, asked) = oneshot::channel::<()>();
         let running = tokio::spawn(async move {
             let asked = async {
@@ -101,7 +103,7 @@ impl TestServer {
             };
             server.run(asked).await.unwrap();
         });
-        Self { address, upstream, hub, shutdown: Some(shutdown), running }
+        Self { address, upstream, toolbox, hub, shutdown: Some(shutdown), running }
     }
 
     /// A new client that has read its `hello`.

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use futures_util::FutureExt;
@@ -17,6 +18,7 @@ use rmcp::{
 use tokio::{
     sync::{Notify, watch},
     task::coop::unconstrained,
+    time::timeout,
 };
 
 use crate::tools::ToolCallContext;
@@ -44,6 +46,9 @@ impl Events {
     }
 }
 
+/// How long a call that fails with its connection waits for the reason.
+const REASON_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// Why a call has no result.
 pub(super) enum CallError {
     /// The server says so.
@@ -59,22 +64,30 @@ impl Connection {
         let mut gone = self.gone.clone();
         let answer = tokio::select! {
             answer = &mut running.handle.rx => answer.unwrap_or(Err(ServiceError::TransportClosed)),
-            reason = gone.wait_for(Option::is_some) => {
-                running.is_over = true;
-                let reason = reason.ok().and_then(|reason| reason.clone());
-                return Err(CallError::Lost(reason.as_deref().unwrap_or("the connection was closed").to_owned()));
-            }
+            _ = gone.wait_for(Option::is_some) => Err(ServiceError::TransportClosed),
         };
         running.is_over = true;
-        answer.map_err(|error| match error {
-            ServiceError::McpError(error) => CallError::Told(error.message.into_owned()),
-            ServiceError::TransportSend(_) | ServiceError::TransportClosed => {
-                self.events.look.notify_one();
-                CallError::Lost("the connection broke off".to_owned())
+        match answer {
+            Ok(answer) => Ok(answer),
+            Err(ServiceError::McpError(error)) => Err(CallError::Told(error.message.into_owned())),
+            Err(ServiceError::TransportSend(_) | ServiceError::TransportClosed) => {
+                Err(CallError::Lost(self.why_lost().await))
             }
-            ServiceError::Cancelled { .. } => CallError::Told("the tool's server cancelled the call".to_owned()),
-            error => CallError::Told(error.to_string()),
-        })
+            Err(ServiceError::Cancelled { .. }) => {
+                Err(CallError::Told("the tool's server cancelled the call".to_owned()))
+            }
+            Err(error) => Err(CallError::Told(error.to_string())),
+        }
+    }
+
+    /// Why the connection is lost, which the server's task finds out.
+    async fn why_lost(&self) -> String {
+        self.events.look.notify_one();
+        let mut gone = self.gone.clone();
+        match timeout(REASON_TIMEOUT, gone.wait_for(Option::is_some)).await {
+            Ok(Ok(reason)) => reason.as_deref().unwrap_or_default().to_owned(),
+            _ => "the connection broke off".to_owned(),
+        }
     }
 
     fn begin(&self, params: CallToolRequestParams, call: &ToolCallContext) -> Result<Running<'_>, CallError> {

@@ -34,9 +34,14 @@ fn tool_result(result: CallToolResult) -> Result<Content, ToolError> {
     }
 }
 
-/// Whether the text is the structured content once more, as servers send it for clients that know only text.
+/// Whether the text is the structured content once more, as servers send it for clients that know only text. What is
+/// no object by itself is wrapped by the Python SDK: `{"result": ...}`.
 fn is_same(text: &str, structured: &Value) -> bool {
-    serde_json::from_str::<Value>(text).is_ok_and(|value| value == *structured)
+    let wrapped = structured.as_object().filter(|fields| fields.len() == 1).and_then(|fields| fields.get("result"));
+    let is_text_of = |value: &Value| {
+        value.as_str() == Some(text) || serde_json::from_str::<Value>(text).is_ok_and(|parsed| parsed == *value)
+    };
+    is_text_of(structured) || wrapped.is_some_and(is_text_of)
 }
 
 fn part(block: ContentBlock) -> Part {
@@ -109,6 +114,10 @@ mod tests {
         check(json!({"content": [text], "structuredContent": {"a": 1}}), r#"{ "a": 1 }"#);
         let text = json!({"type": "text", "text": "one"});
         check(json!({"content": [text], "structuredContent": {"a": 1}}), "one\n{\"a\":1}");
+        let text = json!({"type": "text", "text": "one"});
+        check(json!({"content": [text], "structuredContent": {"result": "one"}}), "one");
+        let text = json!({"type": "text", "text": "1"});
+        check(json!({"content": [text], "structuredContent": {"result": 1}}), "1");
     }
 
     #[test]

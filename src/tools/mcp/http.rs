@@ -8,9 +8,8 @@ use reqwest::{
 };
 use rmcp::transport::{
     StreamableHttpClientTransport,
-    streamable_http_client::{AuthRequiredError, StreamableHttpClientTransportConfig},
+    streamable_http_client::{AuthRequiredError, StreamableHttpClientTransportConfig, StreamableHttpError},
 };
-use url::Url;
 
 use crate::{
     config::McpConfig,
@@ -37,25 +36,31 @@ pub(super) fn transport(url: &str, config: &McpConfig) -> Result<StreamableHttpC
     Ok(StreamableHttpClientTransport::with_client(client, config))
 }
 
-/// Why a server cannot be reached: the innermost cause, in which there is no URL, since that may hold a password.
-pub(super) fn reason(error: &(dyn Error + 'static), url: Option<&str>) -> String {
+/// Why a server cannot be reached: the innermost cause. An error of the HTTP client is none, since it names the URL,
+/// which may hold a password.
+pub(super) fn reason(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
-    while let Some(inner) = cause.source() {
+    while let Some(inner) = inner_cause(cause) {
         if inner.is::<AuthRequiredError>() {
             return "HTTP 401: it wants other credentials".to_owned();
         }
         cause = inner;
     }
-    let mut reason = cause.to_string();
-    // Nor should there be one, should a cause have it all the same.
-    if let Some(url) = url {
-        reason = reason.replace(url, "its URL");
-        if let Ok(url) = Url::parse(url) {
-            reason = reason.replace(url.as_str(), "its URL");
-        }
-    }
+    let reason = match cause.downcast_ref::<reqwest::Error>() {
+        Some(error) if error.is_timeout() => "it did not answer in time".to_owned(),
+        Some(_) => "the request failed".to_owned(),
+        None => cause.to_string(),
+    };
     match reason.char_indices().nth(MAX_REASON_CHARS) {
         Some((end, _)) => reason[..end].to_owned() + " ...",
         None => reason,
+    }
+}
+
+fn inner_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    // This one does not say that the client's error is its cause.
+    match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
+        Some(StreamableHttpError::Client(client)) => Some(client),
+        _ => error.source(),
     }
 }

@@ -2,10 +2,12 @@
 
 use std::{
     collections::HashSet,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use futures_util::{FutureExt, future::FusedFuture};
 use rmcp::{
     Peer, RoleClient, ServiceExt,
     service::{ClientInitializeError, RunningService},
@@ -155,23 +157,14 @@ impl McpServer {
         let handler = Handler(events.clone());
         if let Some(url) = &self.config.url {
             let service = handler.serve(http::transport(url, &self.config)?).await;
-            let service = service.map_err(|error| self.reason(&error))?;
+            let service = service.map_err(|error| reason(&error))?;
             return Ok(Up { service, process: None, events });
         }
         let command = self.config.command.as_deref().unwrap_or_default();
         let (mut process, stdout, stdin) = Process::start(&self.link.server, command, &self.config)?;
         match handler.serve((stdout, stdin)).await {
             Ok(service) => Ok(Up { service, process: Some(process), events }),
-            Err(error) => Err(process.just_ended().await.unwrap_or_else(|| self.reason(&error))),
-        }
-    }
-
-    fn reason(&self, error: &ClientInitializeError) -> String {
-        match error {
-            ClientInitializeError::TransportError { error, .. } => {
-                http::reason(error.error.as_ref(), self.config.url.as_deref())
-            }
-            error => http::reason(error, self.config.url.as_deref()),
+            Err(error) => Err(process.just_ended().await.unwrap_or_else(|| reason(&error))),
         }
     }
 
@@ -179,7 +172,7 @@ impl McpServer {
     async fn look(&self, peer: &Peer<RoleClient>) -> Result<(), String> {
         let listed = timeout(LIST_TIMEOUT, peer.list_all_tools()).await;
         let listed = listed.map_err(|_| "it does not list its tools".to_owned())?;
-        let listed = listed.map_err(|error| http::reason(&error, self.config.url.as_deref()))?;
+        let listed = listed.map_err(|error| http::reason(&error))?;
         let prefix = self.config.prefix(&self.link.server);
         let mut taken = HashSet::new();
         let mut tools: Vec<Arc<dyn ServerTool>> = Vec::new();
@@ -216,21 +209,25 @@ impl McpServer {
             tracing::info!(server = %self.link.server, tools, "an MCP server is connected again");
         }
 
-        let mut closed = Box::pin(service.waiting());
+        let mut closed = pin!(service.waiting().fuse());
         let reason = tokio::select! {
-            _ = &mut closed => Some(match &mut process {
-                Some(process) => process.just_ended().await.unwrap_or_else(|| "it closed its output".to_owned()),
-                None => "the connection was closed".to_owned(),
-            }),
+            _ = &mut closed => Some("the connection was closed".to_owned()),
             reason = ended(&mut process) => Some(reason),
             reason = self.keep_looking(&peer, &events) => Some(reason),
             () = stopped(stop) => None,
+        };
+        // How a process ended says more than that its output did.
+        let reason = match (reason, &mut process) {
+            (Some(reason), Some(process)) => Some(process.just_ended().await.unwrap_or(reason)),
+            (reason, _) => reason,
         };
         // The calls first: closing takes its time.
         self.list().clear();
         gone.send_replace(Some(reason.as_deref().unwrap_or("it was stopped").into()));
         cancel.cancel();
-        let _ = timeout(CLOSE_TIMEOUT, closed).await;
+        if !closed.is_terminated() {
+            let _ = timeout(CLOSE_TIMEOUT, closed).await;
+        }
         if let Some(process) = process {
             process.stop().await;
         }
@@ -264,6 +261,13 @@ impl McpServer {
 
     fn list(&self) -> MutexGuard<'_, Vec<Arc<dyn ServerTool>>> {
         self.tools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn reason(error: &ClientInitializeError) -> String {
+    match error {
+        ClientInitializeError::TransportError { error, .. } => http::reason(error.error.as_ref()),
+        error => http::reason(error),
     }
 }
 
