@@ -43,8 +43,8 @@ mod resume;
 use std::{pin::Pin, time::Duration};
 
 use tokenwire_protocol::{
-    Attach, Cancel, ClientFrame, ConnectionFrame, Detach, ErrorFrame, EventFrame, GenerationId, GoingAway, Hello,
-    ServerFrame, Start, ToolResult,
+    Attach, Cancel, ClientFrame, ConnectionFrame, ConversationFrame, Detach, ErrorFrame, EventFrame, GenerationId,
+    GoingAway, Hello, Input, InputAccepted, ServerFrame, Start, ToolResult,
 };
 use tokio::time::{Instant, sleep};
 
@@ -92,6 +92,10 @@ pub enum Received {
     /// The server refused a frame. With code `gap` or `generation_not_found`, the rest of a
     /// generation cannot be had any more.
     Refused(ErrorFrame),
+    /// An `input` waits for the generation's next turn.
+    InputAccepted(InputAccepted),
+    /// Something changed in a conversation that is watched.
+    Conversation(ConversationFrame),
     /// The server will close this connection. The client reconnects when it does.
     GoingAway(GoingAway),
     /// The connection dropped, and why. The client is about to reconnect.
@@ -184,8 +188,13 @@ impl Client {
         self.send(ClientFrame::ToolResult(result)).await;
     }
 
-    /// Sends any frame. While there is no connection, starts, cancels, attaches and tool results are
-    /// sent when it is there again; other frames are dropped.
+    /// Adds messages to a running generation. With an `input_id` it is sent again after a lost connection.
+    pub async fn input(&mut self, input: Input) {
+        self.send(ClientFrame::Input(input)).await;
+    }
+
+    /// Sends any frame. While there is no connection, starts, cancels, attaches, tool results, decisions on tool
+    /// calls and inputs with a name are sent when it is there again; other frames are dropped.
     ///
     /// Never fails by itself: when the connection breaks, [`next`](Self::next) says so.
     /// Cancel-safe: a frame is sent once or not at all.
@@ -292,10 +301,12 @@ impl Client {
                     }
                     Some(Received::GoingAway(going_away))
                 }
-                ConnectionFrame::Conversation(_)
-                | ConnectionFrame::InputAccepted(_)
-                | ConnectionFrame::Hello(_)
-                | ConnectionFrame::Pong(_) => None,
+                ConnectionFrame::InputAccepted(accepted) => {
+                    self.unfinished.accepted(&accepted);
+                    Some(Received::InputAccepted(accepted))
+                }
+                ConnectionFrame::Conversation(change) => Some(Received::Conversation(change)),
+                ConnectionFrame::Hello(_) | ConnectionFrame::Pong(_) => None,
             },
             // A type that this version does not know. Its position counts all the same.
             Err(_) => {

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Deserialize;
 use tokenwire_protocol::{
-    Attach, Cancel, ClientFrame, ErrorCode, ErrorFrame, Event, EventFrame, GenerationId, Start, ToolResult,
+    Approve, Attach, Cancel, ClientFrame, Deny, ErrorCode, ErrorFrame, Event, EventFrame, GenerationId, Input,
+    InputAccepted, Start, ToolResult,
 };
 
 /// The generations that have not ended, as far as this client has seen.
@@ -21,10 +22,12 @@ struct Progress {
     epoch: Option<Arc<str>>,
     /// Until the terminal event.
     cancel: Option<Cancel>,
-    /// Until the server's `tool_result` for the call.
-    results: Vec<ToolResult>,
-    /// Whether `results` were sent more than once, so that a refusal of one means that it had arrived.
-    has_repeated_results: bool,
+    /// Results and decisions, until the server's `tool_result` or `tool_decision` for the call.
+    answers: Vec<ClientFrame>,
+    /// Whether `answers` were sent more than once, so that a refusal of one means that it had arrived.
+    has_repeated_answers: bool,
+    /// Inputs, until they were accepted.
+    inputs: Vec<Input>,
 }
 
 impl Unfinished {
@@ -52,20 +55,23 @@ impl Unfinished {
                     progress.cancel = Some(cancel);
                 }
             }
-            ClientFrame::ToolResult(result) => {
-                if let Some(progress) = self.0.get_mut(&result.id) {
-                    progress.results.push(result);
+            ClientFrame::ToolResult(ToolResult { ref id, .. })
+            | ClientFrame::Approve(Approve { ref id, .. })
+            | ClientFrame::Deny(Deny { ref id, .. }) => {
+                if let Some(progress) = self.0.get_mut(id) {
+                    progress.answers.push(frame);
+                }
+            }
+            // Without a name it could be taken twice.
+            ClientFrame::Input(input) if input.input_id.is_some() => {
+                if let Some(progress) = self.0.get_mut(&input.id) {
+                    progress.inputs.push(input);
                 }
             }
             ClientFrame::Detach(detach) => {
                 self.0.remove(&detach.id);
             }
-            ClientFrame::Approve(_)
-            | ClientFrame::Deny(_)
-            | ClientFrame::Input(_)
-            | ClientFrame::Watch(_)
-            | ClientFrame::Unwatch(_)
-            | ClientFrame::Ping(_) => {}
+            ClientFrame::Input(_) | ClientFrame::Watch(_) | ClientFrame::Unwatch(_) | ClientFrame::Ping(_) => {}
         }
     }
 
@@ -81,13 +87,21 @@ impl Unfinished {
                 progress.start = None;
                 progress.epoch = Some(started.epoch.clone());
             }
-            Event::ToolResult(taken) => progress.results.retain(|result| *result.call_id != *taken.call_id),
+            Event::ToolResult(taken) => progress.answers.retain(|answer| !is_about(answer, &taken.call_id, true)),
+            Event::ToolDecision(taken) => progress.answers.retain(|answer| !is_about(answer, &taken.call_id, false)),
             event if event.is_terminal() => {
                 self.0.remove(&frame.id);
             }
             _ => {}
         }
         true
+    }
+
+    /// Notes that an input was taken.
+    pub fn accepted(&mut self, accepted: &InputAccepted) {
+        if let Some(progress) = self.0.get_mut(&accepted.id) {
+            progress.inputs.retain(|input| input.input_id.as_ref() != Some(&accepted.input_id));
+        }
     }
 
     /// Notes the position of an event that could not be read.
@@ -109,7 +123,7 @@ impl Unfinished {
         let Some(id) = &refused.id else { return true };
         let Some(progress) = self.0.get_mut(id) else { return true };
         match refused.error.code {
-            ErrorCode::AlreadyResolved | ErrorCode::CallNotFound => !progress.has_repeated_results,
+            ErrorCode::AlreadyResolved | ErrorCode::CallNotFound => !progress.has_repeated_answers,
             ErrorCode::GenerationNotFound | ErrorCode::Gap | ErrorCode::TooManyAttachments => {
                 self.0.remove(id);
                 true
@@ -135,10 +149,20 @@ impl Unfinished {
                     epoch: progress.epoch.as_deref().map(str::to_owned),
                 }),
             });
-            progress.has_repeated_results |= !progress.results.is_empty();
-            frames.extend(progress.results.iter().cloned().map(ClientFrame::ToolResult));
+            progress.has_repeated_answers |= !progress.answers.is_empty();
+            frames.extend(progress.answers.iter().cloned());
+            frames.extend(progress.inputs.iter().cloned().map(ClientFrame::Input));
             frames.extend(progress.cancel.clone().map(ClientFrame::Cancel));
         }
         frames
+    }
+}
+
+/// Whether a frame is about that call: a result, or with `is_result` also a decision that came before one.
+fn is_about(frame: &ClientFrame, call: &str, is_result: bool) -> bool {
+    match frame {
+        ClientFrame::ToolResult(result) => is_result && result.call_id == call,
+        ClientFrame::Approve(Approve { call_id, .. }) | ClientFrame::Deny(Deny { call_id, .. }) => call_id == call,
+        _ => false,
     }
 }

@@ -9,7 +9,7 @@ use tokenwire::{
     protocol::{
         Citation, ErrorCode, Event, EventFrame, FinishReason, GenerationId, Retry, Timing, TokenUsage, ToolCall,
         ToolResultTaken,
-        message::{Message, MessageToolCall, Native, Role},
+        message::{Content, Message, MessageToolCall, Native, Role},
     },
 };
 
@@ -33,8 +33,8 @@ pub(super) enum Step {
     Wait,
     /// Send a cancel, then wait for the end.
     Cancel,
-    /// Ask for the results of these calls, send them, then go on waiting.
-    AskForResults(Vec<PendingCall>),
+    /// Ask what is to be asked about these calls, send it, then go on waiting.
+    Ask(Vec<PendingCall>),
     /// It is over.
     Over(Ending),
     /// Leave at once.
@@ -57,9 +57,19 @@ pub(super) struct Bill {
     pub timing: Timing,
 }
 
-/// A tool call that waits for its result.
+/// What somebody has to say about a tool call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    /// Whether it may be carried out.
+    Approval,
+    /// What it resulted in.
+    Result,
+}
+
+/// A tool call that waits for an answer of this client's, or another's.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct PendingCall {
+    pub question: Question,
     pub call_id: Arc<str>,
     pub name: Arc<str>,
     pub arguments: Value,
@@ -79,7 +89,7 @@ pub(super) struct Answer {
     native: Option<Native>,
     /// What the answer cites, each once.
     sources: Vec<String>,
-    /// Calls whose results the last assistant message still waits for.
+    /// Calls whose results the last assistant message still waits for, each with what is to be asked about it.
     unanswered: Vec<PendingCall>,
 }
 
@@ -153,12 +163,19 @@ impl Answer {
                 self.calls.push(call);
                 note(text)
             }
-            Event::ToolWait(wait) => {
-                self.end_turn();
-                self.unanswered.retain(|call| wait.call_ids.contains(&call.call_id));
-                (None, Step::AskForResults(self.unanswered.clone()))
+            Event::ToolApproval(approval) => (None, self.ask(Question::Approval, &[approval.call_id])),
+            Event::ToolWait(wait) => (None, self.ask(Question::Result, &wait.call_ids)),
+            Event::ToolDecision(decision) if !decision.approved => {
+                let content = Content::Text("The user did not allow this call.".to_owned());
+                let (call_id, is_error, by_server) = (decision.call_id, true, false);
+                self.result_taken(ToolResultTaken { call_id, content, is_error, by_server });
+                note("denied".to_owned())
             }
-            Event::ToolResult(taken) => (None, self.result_taken(taken)),
+            Event::ToolProgress(progress) => note(progress.message.unwrap_or_else(|| "the tool goes on".to_owned())),
+            Event::ToolResult(taken) => {
+                let told = taken.by_server.then(|| Show::Note(format!("result: {}", taken.content.plain_text())));
+                (told, self.result_taken(taken))
+            }
             Event::Retry(retry) => {
                 let Retry { attempt, provider, continues, reason, delay_ms, .. } = retry;
                 let what =
@@ -208,14 +225,32 @@ impl Answer {
         }
     }
 
-    /// Makes a message of what was said so far and the calls in it.
+    /// These calls wait for an answer to `question`.
+    fn ask(&mut self, question: Question, call_ids: &[Arc<str>]) -> Step {
+        self.end_turn();
+        let asked = self.unanswered.iter_mut().filter(|call| call_ids.contains(&call.call_id));
+        Step::Ask(
+            asked
+                .map(|call| {
+                    call.question = question;
+                    call.clone()
+                })
+                .collect(),
+        )
+    }
+
+    /// Makes a message of what was said so far and the calls in it, if there are any.
     fn end_turn(&mut self) {
+        if self.calls.is_empty() {
+            return;
+        }
         let text = std::mem::take(&mut self.text);
         let mut message = Message::text(Role::Assistant, text);
         for call in self.calls.drain(..) {
             let arguments = arguments(&call.arguments);
             message.tool_calls.push(MessageToolCall::new(&*call.call_id, &*call.name, arguments));
-            self.unanswered.push(PendingCall { call_id: call.call_id, name: call.name, arguments: call.arguments });
+            let (question, call_id, name, arguments) = (Question::Result, call.call_id, call.name, call.arguments);
+            self.unanswered.push(PendingCall { question, call_id, name, arguments });
         }
         message.native = self.native.take().map(Box::new);
         self.messages.push(message);
@@ -223,6 +258,7 @@ impl Answer {
 
     /// A result was taken, this client's or another's.
     fn result_taken(&mut self, taken: ToolResultTaken) -> Step {
+        self.end_turn();
         self.unanswered.retain(|call| call.call_id != taken.call_id);
         let mut message = Message::text(Role::Tool, taken.content.plain_text());
         message.tool_call_id = Some(taken.call_id.to_string());

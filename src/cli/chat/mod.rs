@@ -28,13 +28,13 @@ use std::{
 use tokenwire::{
     client::{Client, ClientError},
     protocol::{
-        GenerationId, Start, ToolResult,
+        Approve, ClientFrame, Deny, GenerationId, Start, ToolResult,
         message::{Content, Message, Role, Tool},
     },
 };
 
 use self::{
-    answer::{Answer, Ending, PendingCall, Step},
+    answer::{Answer, Ending, PendingCall, Question, Step},
     command::{Command, HELP},
     connect::{Upstream, default_model},
     keyboard::{Editing, Keyboard, Typed, typed},
@@ -299,7 +299,10 @@ impl Chat {
                     return Ok(Outcome::Ended(Ending::Failed(why)));
                 };
                 self.screen.end_line();
-                let line = keyboard.ask(&format!("result of {}> ", call.name));
+                let line = keyboard.ask(&match call.question {
+                    Question::Approval => format!("allow {}? y, or why not> ", call.name),
+                    Question::Result => format!("result of {}> ", call.name),
+                });
                 editing = Some((call, line));
             }
             let step = tokio::select! {
@@ -317,9 +320,20 @@ impl Chat {
                 () = self.signals.next() => answer.interrupted(),
                 (call, typed) = result(&mut editing) => match typed {
                     Typed::Line(line) => {
-                        let content = Content::Text(line);
-                        let call_id = call.call_id.to_string();
-                        client.tool_result(ToolResult { id: id.clone(), call_id, content, is_error: false }).await;
+                        let (id, call_id) = (id.clone(), call.call_id.to_string());
+                        client.send(match (call.question, line.trim()) {
+                            (Question::Result, _) => {
+                                let content = Content::Text(line);
+                                ClientFrame::ToolResult(ToolResult { id, call_id, content, is_error: false })
+                            }
+                            (Question::Approval, "y" | "yes") => {
+                                ClientFrame::Approve(Approve { id, call_id, arguments: None })
+                            }
+                            (Question::Approval, reason) => {
+                                let reason = Some(reason.to_owned()).filter(|reason| !reason.is_empty());
+                                ClientFrame::Deny(Deny { id, call_id, reason })
+                            }
+                        }).await;
                         Step::Wait
                     }
                     Typed::Interrupted | Typed::End => answer.interrupted(),
@@ -331,7 +345,7 @@ impl Chat {
                     return Err(Lost("given up: there is no connection".to_owned()));
                 }
                 Step::Cancel => client.cancel(id).await,
-                Step::AskForResults(unanswered) => calls = unanswered.into(),
+                Step::Ask(unanswered) => calls.extend(unanswered),
                 Step::Over(ending) => {
                     self.unfinished_line = editing.map(|(_, line)| line);
                     return Ok(Outcome::Ended(ending));

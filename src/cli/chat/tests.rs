@@ -9,7 +9,7 @@ use tokenwire::{
 };
 
 use super::{
-    answer::{Answer, Ending, Show, Step},
+    answer::{Answer, Ending, Question, Show, Step},
     command::Command,
 };
 
@@ -105,7 +105,7 @@ fn tool_calls_are_asked_for_and_kept_with_their_results() {
     assert_eq!(note, Some(Show::Note("tool weather({\"city\":\"Rome\"})".into())));
     answer.received(call(1, "c2"));
     let (_, step) = answer.received(event("tool_wait", json!({"call_ids": ["c1", "c2"]})));
-    let Step::AskForResults(calls) = step else { panic!("{step:?}") };
+    let Step::Ask(calls) = step else { panic!("{step:?}") };
     assert_eq!(calls.iter().map(|call| &*call.call_id).collect::<Vec<_>>(), ["c1", "c2"]);
     answer.received(event("tool_result", json!({"call_id": "c2", "content": "wet"})));
     assert!(answer.is_unanswered(&calls[0]));
@@ -122,6 +122,34 @@ fn tool_calls_are_asked_for_and_kept_with_their_results() {
             "assistant \"Fine.\" [] "
         ]
     );
+}
+
+#[test]
+fn calls_are_approved_denied_or_run_by_the_server() {
+    let mut answer = answer();
+    answer.received(call(0, "c1"));
+    answer.received(call(1, "c2"));
+    answer.received(call(2, "c3"));
+    let ask = |answer: &mut Answer, id: &str| {
+        let fields = json!({"call_id": id, "name": "weather", "arguments": {"city": "Rome"}});
+        let (_, step) = answer.received(event("tool_approval", fields));
+        let Step::Ask(calls) = step else { panic!("{step:?}") };
+        assert_eq!((&*calls[0].call_id, calls[0].question), (id, Question::Approval));
+    };
+    ask(&mut answer, "c1");
+    ask(&mut answer, "c2");
+    let (note, _) = answer.received(event("tool_result", json!({"call_id": "c3", "content": "x", "by_server": true})));
+    assert_eq!(note, Some(Show::Note("result: x".into())));
+    answer.received(event("tool_decision", json!({"call_id": "c2", "approved": false, "by": "client"})));
+    answer.received(event("tool_decision", json!({"call_id": "c1", "approved": true, "by": "client"})));
+    let (_, step) = answer.received(event("tool_wait", json!({"call_ids": ["c1"]})));
+    let Step::Ask(calls) = step else { panic!("{step:?}") };
+    assert_eq!((calls.len(), calls[0].question), (1, Question::Result));
+    answer.received(event("tool_result", json!({"call_id": "c1", "content": "dry"})));
+    answer.received(finished("stop"));
+    let messages = messages(answer);
+    assert_eq!(messages[0], "assistant \"\" [\"c1\", \"c2\", \"c3\"] ");
+    assert_eq!(messages.len(), 4, "{messages:?}");
 }
 
 #[test]
