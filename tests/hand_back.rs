@@ -116,3 +116,26 @@ async fn anthropic_sees_its_thinking_again() {
     );
     assert_eq!(messages[2]["content"][0]["tool_use_id"], "call_1");
 }
+
+#[tokio::test]
+async fn an_answer_that_the_provider_paused_goes_on_by_itself() {
+    let mut server = server("anthropic").await;
+    let mut client = server.client().await;
+    client.send(with(support::start("g1"), json!({"model": "anthropic/m"}))).await;
+    let mut call = server.upstream.call().await;
+    let search = json!({"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}});
+    for event in [
+        json!({"type": "message_start", "message": {"usage": {"input_tokens": 3, "output_tokens": 1}}}),
+        json!({"type": "content_block_start", "index": 0, "content_block": search}),
+        json!({"type": "content_block_stop", "index": 0}),
+        json!({"type": "message_delta", "delta": {"stop_reason": "pause_turn"}, "usage": {"output_tokens": 2}}),
+        json!({"type": "message_stop"}),
+    ] {
+        call.send(format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()).as_bytes()).await;
+    }
+    call.end().await;
+    let call = server.upstream.call().await;
+    let last = call.body["messages"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&last["role"], &last["content"][0]["id"]), (&json!("assistant"), &json!("srvtoolu_1")), "{last}");
+    drop(call);
+}

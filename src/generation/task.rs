@@ -212,7 +212,12 @@ impl Task<'_> {
                 self.answered(Vec::new(), None);
                 continue;
             };
+            let is_native = native.is_some();
             let text = self.answered(calls.clone(), native);
+            if reason == FinishReason::Pause && is_native {
+                // The provider's own tools need another turn: it goes on when it sees its answer again.
+                continue;
+            }
             if reason == FinishReason::ToolCalls && !end_at_tool_calls && !calls.is_empty() {
                 self.enter(Phase::Tools);
                 let answers = calls::answers(self.generation, &mut self.recorder, &self.tools, &calls).await;
@@ -259,7 +264,7 @@ impl Task<'_> {
         answer.content = answer.content.filter(|content| content.byte_len() > 0);
         answer.tool_calls = calls;
         answer.native = native;
-        if answer.content.is_some() || !answer.tool_calls.is_empty() {
+        if answer.content.is_some() || !answer.tool_calls.is_empty() || answer.native.is_some() {
             self.messages().push(answer);
         }
         text
