@@ -260,7 +260,7 @@ pub trait Adapter: Send + Sync + 'static {
     /// Builds the HTTP request.
     ///
     /// What the provider cannot do is an error where the answer would not be what was asked for (an image
-    /// that it cannot see), and left out with a [warning](HttpRequest::warn) where it still is (a seed). Never
+    /// that it cannot see), and left out with a [warning](HttpRequest::warnings) where it still is (a seed). Never
     /// silently. [`ModelRequest::options`] go in last and win.
     ///
     /// # Errors
