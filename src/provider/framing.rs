@@ -1,5 +1,5 @@
 //! Splits the bytes of an answer into messages: server-sent events, one JSON value per line, the elements of one
-//! JSON array, or the frames of an [`event_stream`].
+//! JSON array, or the frames of an AWS event stream.
 //!
 //! Bytes arrive in pieces that end anywhere: inside a character, a line, a CRLF pair. So
 //! everything here works on bytes, and text is only made of a whole message.

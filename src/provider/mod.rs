@@ -29,6 +29,7 @@ mod credentials;
 pub mod demo;
 pub mod driver;
 mod elsewhere;
+mod error_words;
 mod errors;
 mod event_stream;
 mod finish;
@@ -45,6 +46,7 @@ mod openai;
 pub mod openai_chat;
 pub mod openai_responses;
 mod options;
+mod quirks;
 pub mod registry;
 mod request;
 mod rules;
@@ -258,7 +260,7 @@ pub trait Adapter: Send + Sync + 'static {
     /// Builds the HTTP request.
     ///
     /// What the provider cannot do is an error where the answer would not be what was asked for (an image
-    /// that it cannot see), and left out with a [warning](HttpRequest::warn) where it still is (a seed). Never
+    /// that it cannot see), and left out with a [warning](HttpRequest::warnings) where it still is (a seed). Never
     /// silently. [`ModelRequest::options`] go in last and win.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What vendors and single models of chat completions lack, as data.
 
-use super::vendors::Effort;
+use super::quirks::Effort;
 
 /// Something that a request can ask for and a vendor or a model refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
