@@ -27,8 +27,8 @@
 //! 6. [`session`]: the actor that serves one connection;
 //! 7. [`server`]: the listener, HTTP routes, the way out.
 //!
-//! Beside them, [`auth`] says who a client is, [`config`] what can be configured, and [`client`]
-//! is the other side of the socket.
+//! Beside them, [`tools`] are what the server runs itself when a model asks for it, [`auth`] says who a client is,
+//! [`config`] what can be configured, and [`client`] is the other side of the socket.
 
 mod apart;
 pub mod auth;

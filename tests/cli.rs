@@ -141,6 +141,9 @@ fn what_is_mistyped_is_named() {
 fn check_shows_what_the_configuration_comes_to() {
     let folder = Folder::with_config(
         "[limits]\nmax_turns = 7\n[routes.best]\nupstreams = [\"openai/gpt-5\"]\nfallbacks = [\"groq/llama\"]\n\
+         [mcp.files]\ncommand = \"npx\"\nargs = [\"sk-hunter2\"]\ntools = [\"read_*\", \"list\"]\n\
+         [mcp.tickets]\nurl = \"https://a/mcp?key=hunter2\"\napproval = \"always\"\nprefix = \"\"\n\
+         [mcp.other]\nenabled = false\n\
          [routes.any]\nupstreams = [{ model = \"openai/gpt-5\", weight = 2 }, \"demo/markdown\"]\n",
     );
     let mut command = tokenwire(&folder, &["check"]);
@@ -157,6 +160,9 @@ fn check_shows_what_the_configuration_comes_to() {
         "provider   anthropic    off  set ANTHROPIC_API_KEY",
         "route      any          2 of openai/gpt-5 + 1 of demo/markdown",
         "route      best         openai/gpt-5, then groq/llama (off)",
+        "mcp        files        on   `npx`, tools read_*, list as files_*, approval never, 60 s per call",
+        "mcp        other        off  `enabled` is false",
+        "mcp        tickets      on   HTTP, all tools as *, approval always, 60 s per call",
         "changed    limits.max_turns = 7 (tokenwire.toml:2; default 50)",
         "changed    retry.attempts = 2 (TOKENWIRE_RETRY_ATTEMPTS; default 3)",
         "ok",

@@ -18,7 +18,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use support::{TestServer, key, within};
+use support::{Client, TestServer, key, start, with, within};
 use tokenwire::{
     auth::Principal,
     config::{Config, McpApproval, McpConfig},
@@ -345,6 +345,56 @@ async fn a_session_that_the_server_forgot_is_made_again() {
         let works = async || call(&*echo, json!({"text": "again"})).await.is_ok();
         setup.until("an answer", works).await;
         setup.until("the tools", async || setup.tools() == TOOLS).await;
+    }
+}
+
+/// A generation whose model calls one of the tools.
+async fn generation(setup: &mut Setup, frame: Value, tool: &str, arguments: &str) -> Client {
+    let mut client = setup.server.client().await;
+    client.send(with(start("g1"), frame)).await;
+    let mut call = setup.server.upstream.call().await;
+    let offered: Vec<&str> =
+        call.body["tools"].as_array().unwrap().iter().map(|tool| tool["function"]["name"].as_str().unwrap()).collect();
+    assert!(offered.contains(&tool), "{offered:?}");
+    call.tool_call(0, "call_1", tool, arguments).await;
+    call.finish_reason("tool_calls").await;
+    call.done().await;
+    client
+}
+
+#[tokio::test]
+async fn a_generation_runs_them_and_goes_on() {
+    for mut setup in setups(|_| {}).await {
+        let mut client = generation(&mut setup, json!({"server_tools": ["t_*"]}), "t_add", r#"{"a":1,"b":2}"#).await;
+        let result = client.until("tool_result").await;
+        assert_eq!((&result["call_id"], &result["by_server"]), (&json!("call_1"), &json!(true)));
+        assert_eq!(serde_json::from_str::<Value>(result["content"].as_str().unwrap()).unwrap(), json!({"sum": 3}));
+        setup.server.upstream.call().await.finish().await;
+        assert_eq!(client.end_of("g1").await["type"], "finished");
+    }
+}
+
+#[tokio::test]
+async fn a_cancel_reaches_the_server() {
+    for mut setup in setups(|_| {}).await {
+        let mut client = generation(&mut setup, json!({}), "t_slow", "{}").await;
+        assert_eq!(client.until("tool_progress").await["message"], "half");
+        setup.until("the call", async || setup.noted("slow began") == 1).await;
+        client.cancel("g1").await;
+        assert_eq!(client.end_of("g1").await["type"], "cancelled");
+        setup.until("the cancel", async || setup.noted("slow was cancelled") == 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_generation_goes_on_when_the_server_died_in_a_call() {
+    for mut setup in setups(|_| {}).await {
+        let mut client = generation(&mut setup, json!({}), "t_die", "{}").await;
+        let result = client.until("tool_result").await;
+        assert_eq!(result["is_error"], true);
+        assert!(result["content"].as_str().unwrap().contains("is lost"), "{result}");
+        setup.server.upstream.call().await.finish().await;
+        assert_eq!(client.end_of("g1").await["type"], "finished");
     }
 }
 
