@@ -356,9 +356,13 @@ async fn a_token_lets_others_look_on_and_nothing_else() {
     for frame in [
         json!({"type": "attach", "after": 1}),
         json!({"type": "tool_result", "call_id": "call_1", "content": "x"}),
+        json!({"type": "approve", "call_id": "call_1"}),
+        json!({"type": "deny", "call_id": "call_1"}),
         json!({"type": "input", "messages": [{"role": "user", "content": "x"}]}),
+        json!({"type": "start", "id": "g3", "continue_from": "g1", "model": support::MODEL, "messages": []}),
     ] {
-        bob.send_unchecked(with(frame.clone(), json!({"id": "g2"}))).await;
+        let frame = with(json!({"id": "g2"}), frame);
+        bob.send_unchecked(frame.clone()).await;
         assert_eq!(bob.expect("error").await["code"], "generation_not_found", "{frame}");
     }
     for frame in [json!({"type": "cancel", "id": "g2"}), json!({"type": "cancel", "all": true})] {
