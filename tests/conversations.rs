@@ -591,3 +591,48 @@ async fn one_that_does_not_read_holds_up_nobody_and_gets_the_rest_later() {
     assert_eq!(ann.end_of("g0").await["type"], "cancelled");
     assert_eq!(stalled.end_of("g0").await["type"], "cancelled");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_devices_on_many_threads_see_everything_once_and_in_the_same_order() {
+    const DEVICES: usize = 4;
+    const EACH: usize = 10;
+    let mut server = TestServer::with(|config| config.workers = DEVICES).await;
+    let mut devices = Vec::new();
+    for _ in 0..DEVICES {
+        let mut device = server.client().await;
+        device.watch("c1", 0).await;
+        device.nothing_comes().await;
+        devices.push(device);
+    }
+    let talking = devices.into_iter().enumerate().map(|(device, mut client)| {
+        tokio::spawn(async move {
+            for n in 0..EACH {
+                client.send(say(&format!("g{device}-{n}"), "Hello")).await;
+            }
+            let (mut order, mut ends) = (Vec::new(), 0);
+            while order.len() < DEVICES * EACH || ends < DEVICES * EACH {
+                let frame = client.next().await;
+                match frame["type"].as_str().unwrap() {
+                    "conversation" => order.push((frame["seq"].as_u64().unwrap(), frame["id"].clone())),
+                    "finished" => ends += 1,
+                    "started" | "text" | "usage" => {}
+                    other => panic!("{other}: {frame}"),
+                }
+            }
+            client.nothing_comes().await;
+            order
+        })
+    });
+    let talking: Vec<_> = talking.collect();
+    for _ in 0..DEVICES * EACH {
+        let mut call = server.upstream.call().await;
+        call.text("Hi").await;
+        call.finish().await;
+    }
+    let mut orders = Vec::new();
+    for device in talking {
+        orders.push(within("a device", device).await.unwrap());
+    }
+    assert!(orders[0].iter().map(|(seq, _)| *seq).eq(1..=(DEVICES * EACH) as u64));
+    assert!(orders.iter().all(|order| *order == orders[0]));
+}
