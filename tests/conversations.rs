@@ -356,9 +356,13 @@ async fn a_token_lets_others_look_on_and_nothing_else() {
     for frame in [
         json!({"type": "attach", "after": 1}),
         json!({"type": "tool_result", "call_id": "call_1", "content": "x"}),
+        json!({"type": "approve", "call_id": "call_1"}),
+        json!({"type": "deny", "call_id": "call_1"}),
         json!({"type": "input", "messages": [{"role": "user", "content": "x"}]}),
+        json!({"type": "start", "id": "g3", "continue_from": "g1", "model": support::MODEL, "messages": []}),
     ] {
-        bob.send_unchecked(with(frame.clone(), json!({"id": "g2"}))).await;
+        let frame = with(json!({"id": "g2"}), frame);
+        bob.send_unchecked(frame.clone()).await;
         assert_eq!(bob.expect("error").await["code"], "generation_not_found", "{frame}");
     }
     for frame in [json!({"type": "cancel", "id": "g2"}), json!({"type": "cancel", "all": true})] {
@@ -586,4 +590,49 @@ async fn one_that_does_not_read_holds_up_nobody_and_gets_the_rest_later() {
     calls[0].closed().await;
     assert_eq!(ann.end_of("g0").await["type"], "cancelled");
     assert_eq!(stalled.end_of("g0").await["type"], "cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_devices_on_many_threads_see_everything_once_and_in_the_same_order() {
+    const DEVICES: usize = 4;
+    const EACH: usize = 10;
+    let mut server = TestServer::with(|config| config.workers = DEVICES).await;
+    let mut devices = Vec::new();
+    for _ in 0..DEVICES {
+        let mut device = server.client().await;
+        device.watch("c1", 0).await;
+        device.nothing_comes().await;
+        devices.push(device);
+    }
+    let talking = devices.into_iter().enumerate().map(|(device, mut client)| {
+        tokio::spawn(async move {
+            for n in 0..EACH {
+                client.send(say(&format!("g{device}-{n}"), "Hello")).await;
+            }
+            let (mut order, mut ends) = (Vec::new(), 0);
+            while order.len() < DEVICES * EACH || ends < DEVICES * EACH {
+                let frame = client.next().await;
+                match frame["type"].as_str().unwrap() {
+                    "conversation" => order.push((frame["seq"].as_u64().unwrap(), frame["id"].clone())),
+                    "finished" => ends += 1,
+                    "started" | "text" | "usage" => {}
+                    other => panic!("{other}: {frame}"),
+                }
+            }
+            client.nothing_comes().await;
+            order
+        })
+    });
+    let talking: Vec<_> = talking.collect();
+    for _ in 0..DEVICES * EACH {
+        let mut call = server.upstream.call().await;
+        call.text("Hi").await;
+        call.finish().await;
+    }
+    let mut orders = Vec::new();
+    for device in talking {
+        orders.push(within("a device", device).await.unwrap());
+    }
+    assert!(orders[0].iter().map(|(seq, _)| *seq).eq(1..=(DEVICES * EACH) as u64));
+    assert!(orders.iter().all(|order| *order == orders[0]));
 }

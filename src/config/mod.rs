@@ -185,7 +185,7 @@ pub struct LimitsConfig {
     pub max_frame_bytes: u32,
     /// Running generations that one connection may have started. Default 32.
     pub max_generations: u32,
-    /// Generations that one connection may be attached to. Default 64.
+    /// Generations that one connection may be attached to, and conversations that it may watch. Default 64.
     pub max_attachments: u32,
     /// Connections at the same time. Default 10,000. More are answered with 503.
     pub max_connections: u32,

@@ -137,6 +137,7 @@ impl Conversations {
             wakers
         });
         shelf.move_up(&conversation);
+        shelf.keep_within(&self.retention, principal);
         Shelf::release(shelf);
         Some(conversation)
     }

@@ -240,9 +240,14 @@ impl Hub {
 
     /// Forgets what was kept long enough, for as long as it is polled.
     pub async fn forget(&self) {
+        let mut conversations_at = Instant::now();
         loop {
             let now = Instant::now();
-            let next = self.sweep(now).min(self.conversations.sweep(now));
+            // It looks at all of them: in its own time, not at every end of a generation.
+            if conversations_at <= now {
+                conversations_at = self.conversations.sweep(now);
+            }
+            let next = self.sweep(now).min(conversations_at);
             tokio::select! {
                 () = self.kept_changed.notified() => {}
                 () = sleep_until(next) => {}
