@@ -51,6 +51,7 @@ static PROGRAMS: LazyLock<Vec<Program>> = LazyLock::new(|| {
     if !python.exists() || !folder.join("node_modules/.installed").exists() {
         let required = std::env::var_os("TOKENWIRE_MCP_TESTS").is_some();
         assert!(!required, "the MCP SDKs are missing: run tests/mcp_servers/install");
+        eprintln!("skipped: the MCP SDKs are missing; tests/mcp_servers/install gets them");
         return Vec::new();
     }
     [(python, "server.py"), (PathBuf::from("node"), "server.mjs")]
@@ -75,9 +76,6 @@ struct Setup {
 
 /// Every program over every transport.
 async fn setups(change: impl Fn(&mut McpConfig)) -> Vec<Setup> {
-    if PROGRAMS.is_empty() {
-        eprintln!("skipped: the MCP SDKs are missing; tests/mcp_servers/install gets them");
-    }
     let mut setups = Vec::new();
     for program in PROGRAMS.iter() {
         for is_http in [false, true] {

@@ -12,7 +12,11 @@ use super::Failure;
 
 /// Libraries whose finer levels print messages, headers and keys: at most `warn`, whatever is asked for.
 const QUIET: &[&str] =
-    &["tungstenite", "tokio_tungstenite", "hyper", "hyper_util", "reqwest", "h2", "rustls", "rmcp", "rustyline"];
+    &["tungstenite", "tokio_tungstenite", "hyper", "hyper_util", "reqwest", "h2", "rustls", "rustyline"];
+
+/// A library that prints them in warnings, too: the URL of an MCP server, and what its tools say. Tokenwire itself logs
+/// what becomes of a server.
+const SILENT: &str = "rmcp";
 
 /// Logs what `filter` asks for, such as `debug` or `info,tokenwire=trace`.
 pub(super) fn init(filter: &str) -> Result<(), Failure> {
@@ -31,5 +35,5 @@ pub(super) fn init(filter: &str) -> Result<(), Failure> {
 
 fn may_show(event: &Metadata<'_>) -> bool {
     let target = event.target().split("::").next().unwrap_or_default();
-    *event.level() <= Level::WARN || !QUIET.contains(&target)
+    target != SILENT && (*event.level() <= Level::WARN || !QUIET.contains(&target))
 }
