@@ -8,7 +8,7 @@
 //! ```
 //!
 //! It is the same idea as the log of a generation, one level up: an append-only list of changes, and any number of
-//! [`Reader`]s, each a cursor. [`Conversations`] knows whose they are, is the only one that appends, and forgets
+//! readers, each a cursor. [`Conversations`] knows whose they are, is the only one that appends, and forgets
 //! them; [`history`] shows them as pages.
 
 use std::{
