@@ -8,10 +8,10 @@
 //! ```
 //!
 //! The two loops are raced in one task: a write that stalls never keeps a cancel or a pong from
-//! being read. The write loop holds one [`Reader`](crate::generation::log::Reader) for each generation that the connection is
-//! attached to, and one for each conversation that it watches, and reads from them only what it is about to write. So a client that stops
-//! reading costs the frames of one batch, and nobody else anything; when its connection is
-//! closed it attaches again, and gets exactly the rest.
+//! being read. The write loop holds one [`Reader`](crate::generation::log::Reader) for each generation that
+//! the connection is attached to, and one for each conversation that it watches, and reads from them only what it is
+//! about to write. So a client that stops reading costs the frames of one batch, and nobody else anything; when its
+//! connection is closed it attaches again, and gets exactly the rest.
 
 use std::{
     collections::HashMap,
