@@ -228,6 +228,7 @@ impl Calls<'_, '_> {
     fn into_messages(self) -> Vec<Message> {
         {
             let mut control = self.generation.control();
+            control.resolved.extend(self.ids.iter().cloned());
             control.calls.clear();
             control.answered.clear();
             control.approvals.clear();

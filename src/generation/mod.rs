@@ -85,6 +85,8 @@ struct Control {
     approvals: HashMap<Arc<str>, Option<Decision>>,
     /// Decisions that were taken and are not in the log yet.
     decided: Vec<Arc<str>>,
+    /// Calls of earlier waits that have their result: who is late with another one should know.
+    resolved: HashSet<Arc<str>>,
     /// What waits for the next turn.
     inputs: Vec<PendingInput>,
     /// The name of every input that was ever taken.
@@ -238,6 +240,10 @@ impl Generation {
             return Err(ErrorInfo::new(ErrorCode::GenerationEnded, "the generation has ended"));
         }
         let Some((call, answer)) = control.calls.get_key_value(call_id) else {
+            if control.resolved.contains(call_id) {
+                let message = "the call has its result already";
+                return Err(ErrorInfo::new(ErrorCode::AlreadyResolved, message).with_field("call_id"));
+            }
             return Err(ErrorInfo::new(ErrorCode::CallNotFound, "the generation does not wait for this call")
                 .with_field("call_id"));
         };
@@ -265,6 +271,10 @@ impl Generation {
             return Err(ErrorInfo::new(ErrorCode::GenerationEnded, "the generation has ended"));
         }
         let Some((call, decided)) = control.approvals.get_key_value(call_id) else {
+            if control.resolved.contains(call_id) {
+                let message = "somebody has decided on this call already";
+                return Err(ErrorInfo::new(ErrorCode::AlreadyResolved, message).with_field("call_id"));
+            }
             return Err(
                 ErrorInfo::new(ErrorCode::CallNotFound, "nobody has to decide on this call").with_field("call_id")
             );
