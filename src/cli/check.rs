@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use tokenwire::{
     config::{Config, Loaded, McpApproval, McpConfig, Origin, RouteConfig, RouteUpstream, is_loopback},
-    provider::{candidates, registry},
+    provider::{
+        candidates, registry,
+        vendors::{Credentials, vendor},
+    },
 };
 
 use super::{ConfigArgs, Failure, print};
@@ -121,6 +124,9 @@ pub(super) fn why_on(loaded: &Loaded, name: &str) -> String {
             format!("token from {}", loaded.provider_origin(name, "bearer_token"))
         }
         (Some(_), _) => format!("key from {}", loaded.provider_origin(name, "api_key")),
+        (None, 0) if vendor(name).is_some_and(|vendor| vendor.credentials != Credentials::Key) => {
+            "the credentials of its cloud".to_owned()
+        }
         (None, 0) => "no key".to_owned(),
         (None, keys) => format!("{keys} keys from {}", loaded.provider_origin(name, "api_keys")),
     };
