@@ -24,12 +24,12 @@ async fn with_tools(is_running: Arc<Semaphore>) -> TestServer {
     let weather =
         tool("weather", "The weather, now.", async |City { city }, call: tokenwire::tools::ToolCallContext| {
             call.progress(Some(1.0), Some(2.0), Some(format!("looking at {city}")));
-            if city == "Atlantis" { Err(ToolError("no such city".to_owned())) } else { Ok(format!("{city}: sun")) }
+            if city == "Atlantis" { Err(ToolError("no such city".into())) } else { Ok(format!("{city}: sun")) }
         });
     let forever = tool("forever", "Takes its time.", move |_: Value, _| {
         let held = is_running.clone();
         async move {
-            let _running = held.acquire_owned().await.map_err(|error| ToolError(error.to_string()))?;
+            let _running = held.acquire_owned().await.map_err(|error| ToolError(error.to_string().into()))?;
             std::future::pending::<Result<String, ToolError>>().await
         }
     });

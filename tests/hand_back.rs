@@ -1,6 +1,8 @@
 //! Promise: what a provider must see again after a tool call reaches it unchanged, in the same generation.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/requests.rs"]
+mod requests;
 mod support;
 
 use serde_json::{Value, json};
@@ -138,4 +140,24 @@ async fn an_answer_that_the_provider_paused_goes_on_by_itself() {
     let last = call.body["messages"].as_array().unwrap().last().unwrap().clone();
     assert_eq!((&last["role"], &last["content"][0]["id"]), (&json!("assistant"), &json!("srvtoolu_1")), "{last}");
     drop(call);
+}
+
+#[test]
+fn an_answer_in_another_vendors_form_alone_is_left_out() {
+    let other = json!({"provider": "somebody-else", "content": {"x": 1}});
+    let said = |native: Value| {
+        json!({"messages": [
+            {"role": "user", "content": "first"},
+            {"role": "assistant", "content": "", "native": native},
+            {"role": "user", "content": "second"},
+        ]})
+    };
+    for vendor in ["openai", "openai-responses", "anthropic", "gemini", "bedrock", "cohere", "ollama", "mistral"] {
+        let body = requests::body(vendor, said(other.clone()));
+        let is_answer = |message: &Value| message["role"] == "assistant" || message["role"] == "model";
+        let list = ["messages", "input", "contents"].iter().find_map(|name| body[*name].as_array()).unwrap();
+        assert!(!list.iter().any(is_answer), "{vendor}: {body}");
+        let text = body.to_string();
+        assert!(text.contains("first") && text.contains("second"), "{vendor}: {body}");
+    }
 }

@@ -231,11 +231,13 @@ async fn tools_are_listed_and_called() {
 async fn what_goes_wrong_is_told_to_the_model() {
     for setup in setups(|_| {}).await {
         let ToolError(error) = setup.call("t_fail", json!({})).await.unwrap_err();
+        let error = error.plain_text();
         assert!(error.contains("out of paper"), "{error}");
         let ToolError(error) = setup.call("t_echo", json!({"txt": 1})).await.unwrap_err();
+        let error = error.plain_text();
         assert!(error.contains("text"), "{error}");
         let error = setup.call("t_echo", json!(["text"])).await.unwrap_err();
-        assert_eq!(error, ToolError("the arguments do not fit: expected an object".to_owned()));
+        assert_eq!(error, ToolError("the arguments do not fit: expected an object".into()));
     }
 }
 
@@ -274,7 +276,7 @@ async fn progress_arrives_and_a_call_that_is_dropped_is_cancelled() {
 async fn a_call_that_takes_too_long_is_cancelled() {
     for setup in setups(|config| config.timeout_seconds = 1).await {
         let error = setup.call("t_slow", json!({})).await.unwrap_err();
-        assert_eq!(error, ToolError("the tool did not answer within 1 s".to_owned()));
+        assert_eq!(error, ToolError("the tool did not answer within 1 s".into()));
         setup.until("the cancel", async || setup.noted("slow was cancelled") == 1).await;
     }
 }
@@ -298,6 +300,7 @@ async fn a_server_that_dies_in_a_call_fails_it_at_once_and_comes_back() {
         };
         let (died, waiting) = within("the errors", both).await;
         for ToolError(error) in [died, waiting] {
+            let error = error.plain_text();
             assert!(error.starts_with("the tool's server `t` is lost: "), "{error}");
             assert!(setup.http.is_some() || error.contains("exit status: 3"), "{error}");
         }
@@ -326,6 +329,7 @@ async fn a_server_that_is_killed_fails_its_calls_and_comes_back() {
         let process = setup.processes()[0].to_string();
         assert!(Command::new("kill").args(["-9", &process]).status().await.unwrap().success());
         let ToolError(error) = within("the error", calling).await.unwrap_err();
+        let error = error.plain_text();
         assert!(error.contains("signal: 9"), "{error}");
         setup.until("the tools", async || setup.tools() == TOOLS).await;
     }

@@ -116,7 +116,7 @@ impl Calls<'_, '_> {
         self.running.push(Box::pin(async move {
             // A tool that panics has failed; nothing else has.
             let result = std::panic::AssertUnwindSafe(tool.call(&context, arguments)).catch_unwind().await;
-            (at, result.unwrap_or_else(|_| Err(ToolError("the tool's code panicked".to_owned()))))
+            (at, result.unwrap_or_else(|_| Err(ToolError("the tool's code panicked".into()))))
         }));
         true
     }
@@ -188,7 +188,7 @@ impl Calls<'_, '_> {
     fn ran(&mut self, at: usize, result: Result<Content, ToolError>) {
         let (content, is_error) = match result {
             Ok(content) => (content, false),
-            Err(ToolError(why)) => (Content::Text(why), true),
+            Err(ToolError(content)) => (content, true),
         };
         let call_id = self.ids[at].clone();
         let taken = ToolResultTaken { call_id, content: content.clone(), is_error, by_server: true };

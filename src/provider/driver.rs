@@ -39,6 +39,7 @@ use super::{
     framing::Splitter,
     guard,
     openai_responses::socket,
+    results,
 };
 
 /// Most bytes of one message. Whole images come in one.
@@ -152,7 +153,7 @@ impl HttpProvider {
 
     /// The finished request, with what was left out of it already said.
     pub(super) async fn prepare(&self, request: &ModelRequest, turn: &mut dyn Turn) -> Result<HttpRequest, ErrorInfo> {
-        let mut http_request = self.adapter.request(request, &self.upstream)?;
+        let mut http_request = results::request(&*self.adapter, request, &self.upstream)?;
         for warning in std::mem::take(&mut http_request.warnings) {
             turn.emit(ModelEvent::Warning(warning));
         }

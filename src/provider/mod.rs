@@ -49,6 +49,7 @@ mod options;
 mod quirks;
 pub mod registry;
 mod request;
+mod results;
 mod rules;
 mod said;
 mod template;

@@ -92,3 +92,12 @@ impl ModelRequest {
         }
     }
 }
+
+/// Whether an earlier answer says nothing to `provider`: all that it held is in another provider's own form. A
+/// provider refuses a message that is empty, so it is left out.
+pub(super) fn is_empty_for(message: &Message, provider: &str) -> bool {
+    message.native.as_ref().is_some_and(|native| native.provider != provider)
+        && message.content.as_ref().is_none_or(|content| content.byte_len() == 0)
+        && message.tool_calls.is_empty()
+        && message.extra.is_empty()
+}

@@ -33,8 +33,8 @@ pub enum Lack {
     JsonObject,
     /// Images.
     Images,
-    /// Images in results of tools.
-    ImagesInResults,
+    /// Anything but text in results of tools.
+    MediaInResults,
     /// Audio.
     Audio,
     /// Files.

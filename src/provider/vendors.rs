@@ -176,7 +176,7 @@ const OPENAI: Vendor = Vendor {
     quirks: Quirks {
         max_tokens_field: "max_completion_tokens",
         developer_role: true,
-        lacks: &[Lack::TopK, Lack::ImagesInResults],
+        lacks: &[Lack::TopK, Lack::MediaInResults],
         model_rules: OPENAI_MODELS,
         ..Quirks::DEFAULT
     },
@@ -271,7 +271,7 @@ pub const VENDORS: &[Vendor] = &[
         quirks: Quirks {
             prefix: "/openai/v1",
             max_tokens_field: "max_completion_tokens",
-            lacks: &[Lack::TopK, Lack::Penalties, Lack::Logprobs, Lack::Audio, Lack::Files, Lack::ImagesInResults],
+            lacks: &[Lack::TopK, Lack::Penalties, Lack::Logprobs, Lack::Audio, Lack::Files, Lack::MediaInResults],
             model_rules: GROQ_MODELS,
             ..Quirks::DEFAULT
         },
@@ -391,7 +391,7 @@ pub const VENDORS: &[Vendor] = &[
             prefix: "/v1",
             max_tokens_field: "max_completion_tokens",
             max_temperature: 1.5,
-            lacks: &[Lack::TopK, Lack::Audio, Lack::Files, Lack::ImagesInResults],
+            lacks: &[Lack::TopK, Lack::Audio, Lack::Files, Lack::MediaInResults],
             ..Quirks::DEFAULT
         },
         ..chat(
@@ -516,7 +516,7 @@ pub const VENDORS: &[Vendor] = &[
     Vendor {
         quirks: Quirks {
             max_tokens_field: "max_completion_tokens",
-            lacks: &[Lack::TopK, Lack::ImagesInResults],
+            lacks: &[Lack::TopK, Lack::MediaInResults],
             model_rules: OPENAI_MODELS,
             ..Quirks::DEFAULT
         },

@@ -116,7 +116,7 @@ where
     fn call<'a>(&'a self, call: &'a ToolCallContext, arguments: Value) -> BoxFuture<'a, Result<Content, ToolError>> {
         Box::pin(async move {
             let arguments = serde_path_to_error::deserialize(arguments)
-                .map_err(|error| ToolError(format!("the arguments do not fit: {error}")))?;
+                .map_err(|error| ToolError(format!("the arguments do not fit: {error}").into()))?;
             (self.run)(arguments, call.clone()).await.map(IntoContent::into_content)
         })
     }
@@ -175,7 +175,7 @@ mod tests {
         tool("get_weather", "The weather in a city.", async |City { city, days }, call: ToolCallContext| {
             call.progress(Some(1.0), Some(2.0), Some("looking".to_owned()));
             if city.is_empty() {
-                return Err(ToolError("which city?".to_owned()));
+                return Err(ToolError("which city?".into()));
             }
             Ok(json!({"city": city, "days": days}))
         })
@@ -204,7 +204,7 @@ mod tests {
     async fn a_call_reaches_the_function_and_its_error_the_model() {
         let answer = call(json!({"city": "Bremen"})).await.unwrap();
         assert_eq!(answer, Content::Text(r#"{"city":"Bremen","days":0}"#.to_owned()));
-        assert_eq!(call(json!({"city": ""})).await, Err(ToolError("which city?".to_owned())));
+        assert_eq!(call(json!({"city": ""})).await, Err(ToolError("which city?".into())));
     }
 
     #[tokio::test]
@@ -218,7 +218,7 @@ mod tests {
             ),
             (json!(null), "the arguments do not fit: invalid type: null, expected struct City"),
         ] {
-            assert_eq!(call(arguments).await, Err(ToolError(expected.to_owned())));
+            assert_eq!(call(arguments).await, Err(ToolError(expected.into())));
         }
     }
 

@@ -112,13 +112,13 @@ impl ToolCallContext {
     }
 }
 
-/// Why a tool has no result, in words for the model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToolError(pub String);
+/// What the model is told in place of a result: mostly why there is none, in words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolError(pub Content);
 
 impl<E: std::error::Error> From<E> for ToolError {
     fn from(error: E) -> Self {
-        Self(error.to_string())
+        Self(error.to_string().into())
     }
 }
 

@@ -199,6 +199,9 @@ impl<'a> Conversation<'a> {
                 }
                 json!({"image": {"format": format, "source": source}})
             }
+            Part::InputAudio { .. } if role == Role::Tool => {
+                return Err(not_supported("this provider takes no audio in results of tools"));
+            }
             Part::InputAudio { input_audio, .. } => {
                 let (Some(data), Some(format)) = (input_audio["data"].as_str(), input_audio["format"].as_str()) else {
                     return Err(ErrorInfo::new(ErrorCode::BadField, "expected audio as `data` and `format`"));

@@ -6,7 +6,7 @@ use tokenwire_protocol::{
     message::{Content, Message, MessageToolCall, Part, Role, Tool, ToolChoice},
 };
 
-use super::super::{HttpRequest, ModelRequest, Upstream, call_ids::CallIdRule, options};
+use super::super::{HttpRequest, ModelRequest, Upstream, call_ids::CallIdRule, options, request::is_empty_for};
 
 pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpRequest, ErrorInfo> {
     // Its body comes last: what is left out of it is noted on the way.
@@ -71,7 +71,9 @@ fn authorize(http: &mut HttpRequest, upstream: &Upstream) {
 }
 
 fn messages(messages: &[Message], upstream: &Upstream) -> Result<Value, ErrorInfo> {
-    messages.iter().enumerate().map(|(position, message)| self::message(message, position, upstream)).collect()
+    let says_something = |(_, message): &(usize, &Message)| !is_empty_for(message, &upstream.name);
+    let messages = messages.iter().enumerate().filter(says_something);
+    messages.map(|(position, message)| self::message(message, position, upstream)).collect()
 }
 
 fn message(message: &Message, position: usize, upstream: &Upstream) -> Result<Value, ErrorInfo> {

@@ -196,9 +196,11 @@ impl Contents<'_> {
         let Some(Content::Parts(parts)) = &message.content else { return Ok(Vec::new()) };
         let media = parts.iter().enumerate().filter(|(_, part)| !matches!(part, Part::Text { .. }));
         let media = media.map(|(position, part)| {
-            let part = match self.model.is_3() {
-                true => parts::of_part(part),
-                false => Err(ErrorInfo::new(ErrorCode::NotSupported, "this model takes only text from tools")),
+            let refuse = |message: &'static str| Err(ErrorInfo::new(ErrorCode::NotSupported, message));
+            let part = match part {
+                _ if !self.model.is_3() => refuse("this model takes only text from tools"),
+                Part::InputAudio { .. } => refuse("this model takes no audio from tools"),
+                part => parts::of_part(part),
             };
             part.map_err(|error| error.with_field(format!("{field}.content[{position}]")))
         });

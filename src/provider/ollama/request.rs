@@ -6,7 +6,7 @@ use tokenwire_protocol::{
     message::{Content, Message, MessageToolCall, Part, Role, Tool, ToolChoice},
 };
 
-use super::super::{HttpRequest, ModelRequest, Upstream, options};
+use super::super::{HttpRequest, ModelRequest, Upstream, options, request::is_empty_for};
 
 pub(super) fn build(request: &ModelRequest, upstream: &Upstream) -> Result<HttpRequest, ErrorInfo> {
     // Its body comes last: what is left out of it is noted on the way.
@@ -67,7 +67,8 @@ fn authorize(http: &mut HttpRequest, upstream: &Upstream) {
 
 fn messages(messages: &[Message], upstream: &Upstream) -> Result<Value, ErrorInfo> {
     let message = |(position, message)| self::message(message, position, &messages[..position], upstream);
-    messages.iter().enumerate().map(message).collect()
+    let says_something = |(_, message): &(usize, &Message)| !is_empty_for(message, &upstream.name);
+    messages.iter().enumerate().filter(says_something).map(message).collect()
 }
 
 fn message(message: &Message, position: usize, before: &[Message], upstream: &Upstream) -> Result<Value, ErrorInfo> {

@@ -7,7 +7,7 @@ use tokenwire_protocol::{
 };
 
 use super::{
-    super::{rules::Lack, vendors::PartShape},
+    super::{request::is_empty_for, rules::Lack, vendors::PartShape},
     request::Model,
 };
 
@@ -29,7 +29,8 @@ pub(super) fn messages(messages: &[Message], model: &Model<'_>, provider: &str) 
         }
         Ok(Value::Object(fields))
     };
-    messages.iter().enumerate().map(message).collect()
+    let says_something = |(_, message): &(usize, &Message)| !is_empty_for(message, provider);
+    messages.iter().enumerate().filter(says_something).map(message).collect()
 }
 
 fn message(message: &Message, before: &[Message], model: &Model<'_>) -> Result<Map<String, Value>, ErrorInfo> {
@@ -126,10 +127,10 @@ fn part(part: &Part, role: Role, model: &Model<'_>) -> Result<Value, &'static st
     let is_mistral = model.quirks.parts == PartShape::Mistral;
     match part {
         Part::Text { text, .. } => Ok(json!({"type": "text", "text": text})),
-        Part::ImageUrl { .. } if model.lacks(Lack::Images) => Err("this provider takes no images"),
-        Part::ImageUrl { .. } if role == Role::Tool && model.lacks(Lack::ImagesInResults) => {
-            Err("this provider takes no images in results of tools")
+        _ if role == Role::Tool && model.lacks(Lack::MediaInResults) => {
+            Err("this provider takes only text in results of tools")
         }
+        Part::ImageUrl { .. } if model.lacks(Lack::Images) => Err("this provider takes no images"),
         Part::ImageUrl { image_url, .. } => Ok(json!({"type": "image_url", "image_url": image_url})),
         Part::InputAudio { .. } if model.lacks(Lack::Audio) => Err("this provider takes no audio"),
         Part::InputAudio { input_audio, .. } if is_mistral => {

@@ -1,7 +1,7 @@
 //! Results of MCP tools as the content of a tool's result.
 
 use rmcp::model::{CallToolResult, ContentBlock, ResourceContents, ServerResult};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokenwire_protocol::message::{Content, ImageUrl, Part};
 
 use crate::tools::ToolError;
@@ -12,7 +12,7 @@ pub(super) fn result(answer: ServerResult) -> Result<Content, ToolError> {
         ServerResult::CallToolResult(result) => tool_result(result),
         // Without any field it is a result without content.
         ServerResult::EmptyResult(_) => Ok(Content::Text(String::new())),
-        _ => Err(ToolError("the tool's server answered with something that is no result of a tool".to_owned())),
+        _ => Err(ToolError("the tool's server answered with something that is no result of a tool".into())),
     }
 }
 
@@ -29,7 +29,7 @@ fn tool_result(result: CallToolResult) -> Result<Content, ToolError> {
         false => Content::Parts(parts),
     };
     match result.is_error {
-        Some(true) => Err(ToolError(content.plain_text())),
+        Some(true) => Err(ToolError(content)),
         _ => Ok(content),
     }
 }
@@ -48,10 +48,11 @@ fn part(block: ContentBlock) -> Part {
     match block {
         ContentBlock::Text(block) => text(block.text),
         ContentBlock::Image(image) => data_image(&image.mime_type, &image.data),
-        ContentBlock::Audio(audio) => left_out(&format!("audio, {}", audio.mime_type)),
+        ContentBlock::Audio(audio) => data_audio(&audio.mime_type, audio.data),
         ContentBlock::ResourceLink(link) => {
+            let kind = link.mime_type.map(|kind| format!(" ({kind})")).unwrap_or_default();
             let about = link.description.map(|about| format!(": {about}")).unwrap_or_default();
-            text(format!("[{}]({}){about}", link.title.unwrap_or(link.name), link.uri))
+            text(format!("[{}]({}){kind}{about}", link.title.unwrap_or(link.name), link.uri))
         }
         ContentBlock::Resource(resource) => match resource.resource {
             ResourceContents::TextResourceContents { uri, text: contents, .. } => text(format!("{uri}\n{contents}")),
@@ -60,8 +61,13 @@ fn part(block: ContentBlock) -> Part {
             {
                 data_image(&mime_type, &blob)
             }
-            ResourceContents::BlobResourceContents { uri, mime_type, .. } => {
-                left_out(&format!("{uri}, {}", mime_type.as_deref().unwrap_or("of no known type")))
+            ResourceContents::BlobResourceContents { mime_type: Some(mime_type), blob, .. }
+                if mime_type.starts_with("audio/") =>
+            {
+                data_audio(&mime_type, blob)
+            }
+            ResourceContents::BlobResourceContents { uri, mime_type, blob, .. } => {
+                data_file(&uri, mime_type.as_deref().unwrap_or("application/octet-stream"), &blob)
             }
             _ => left_out("a resource"),
         },
@@ -78,6 +84,24 @@ fn data_image(mime_type: &str, data: &str) -> Part {
     Part::ImageUrl { image_url, cache_control: None }
 }
 
+/// Audio as chat completions write it, by the name of its format: `audio/mpeg` is `mp3` there.
+fn data_audio(mime_type: &str, data: String) -> Part {
+    let kind = mime_type.split(';').next().unwrap_or_default().trim_start_matches("audio/").trim_start_matches("x-");
+    let format = match kind {
+        "mpeg" | "mpeg3" => "mp3",
+        "wave" | "vnd.wave" => "wav",
+        kind => kind,
+    };
+    let input_audio = json!({"data": data, "format": format});
+    Part::InputAudio { input_audio, cache_control: None }
+}
+
+fn data_file(uri: &str, mime_type: &str, data: &str) -> Part {
+    let name = uri.trim_end_matches('/').rsplit(['/', ':']).next().filter(|name| !name.is_empty()).unwrap_or("file");
+    let file = json!({"filename": name, "file_data": format!("data:{mime_type};base64,{data}")});
+    Part::File { file, cache_control: None }
+}
+
 /// The model should know that there was something.
 fn left_out(what: &str) -> Part {
     text(format!("[left out: {what}]"))
@@ -87,12 +111,14 @@ fn left_out(what: &str) -> Part {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use serde_json::json;
-
     use super::*;
 
     fn read(answer: Value) -> Result<Content, ToolError> {
         result(serde_json::from_value(answer).unwrap())
+    }
+
+    fn parts(content: Value) -> Value {
+        serde_json::to_value(read(json!({"content": content})).unwrap()).unwrap()
     }
 
     #[track_caller]
@@ -133,24 +159,36 @@ mod tests {
     }
 
     #[test]
-    fn resources_are_text_or_said_to_be_left_out() {
+    fn resources_are_text_or_files() {
         let link = json!({"type": "resource_link", "uri": "file:///a", "name": "a", "description": "first"});
         check(json!({"content": [link]}), "[a](file:///a): first");
+        let link = json!({"type": "resource_link", "uri": "x:1", "name": "a", "title": "A", "mimeType": "image/png"});
+        check(json!({"content": [link]}), "[A](x:1) (image/png)");
         let resource = json!({"type": "resource", "resource": {"uri": "file:///a", "text": "A"}});
         check(json!({"content": [resource]}), "file:///a\nA");
-        let blob =
-            json!({"type": "resource", "resource": {"uri": "file:///z", "mimeType": "application/zip", "blob": ""}});
-        check(json!({"content": [blob]}), "[left out: file:///z, application/zip]");
-        check(
-            json!({"content": [{"type": "audio", "data": "AAAA", "mimeType": "audio/wav"}]}),
-            "[left out: audio, audio/wav]",
-        );
+        let blob = json!({"uri": "file:///b/z.zip", "mimeType": "application/zip", "blob": "AAAA"});
+        let file = json!({"filename": "z.zip", "file_data": "data:application/zip;base64,AAAA"});
+        assert_eq!(parts(json!([{"type": "resource", "resource": blob}])), json!([{"type": "file", "file": file}]));
+    }
+
+    #[test]
+    fn audio_has_the_names_of_chat_completions() {
+        let audio = |kind: &str| json!({"type": "audio", "data": "AAAA", "mimeType": kind});
+        for (kind, format) in
+            [("audio/wav", "wav"), ("audio/x-wav", "wav"), ("audio/mpeg", "mp3"), ("audio/ogg", "ogg")]
+        {
+            let input_audio = json!({"data": "AAAA", "format": format});
+            assert_eq!(parts(json!([audio(kind)])), json!([{"type": "input_audio", "input_audio": input_audio}]));
+        }
     }
 
     #[test]
     fn an_error_is_told_to_the_model() {
         let answer = json!({"content": [{"type": "text", "text": "no such file"}], "isError": true});
-        assert_eq!(read(answer), Err(ToolError("no such file".to_owned())));
+        assert_eq!(read(answer), Err(ToolError("no such file".into())));
+        let image = json!({"type": "image", "data": "AAAA", "mimeType": "image/png"});
+        let ToolError(shown) = read(json!({"content": [image], "isError": true})).unwrap_err();
+        assert!(matches!(&shown, Content::Parts(parts) if parts.len() == 1), "{shown:?}");
         assert!(read(json!({"prompts": []})).is_err());
     }
 }

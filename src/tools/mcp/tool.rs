@@ -51,11 +51,11 @@ impl ServerTool for McpTool {
             match arguments {
                 Value::Object(arguments) => params = params.with_arguments(arguments),
                 Value::Null => {}
-                _ => return Err(ToolError("the arguments do not fit: expected an object".to_owned())),
+                _ => return Err(ToolError("the arguments do not fit: expected an object".into())),
             }
             // The server is told when the time is over: that drops the call.
             timeout(self.timeout, self.run(params, call)).await.unwrap_or_else(|_| {
-                Err(ToolError(format!("the tool did not answer within {} s", self.timeout.as_secs())))
+                Err(ToolError(format!("the tool did not answer within {} s", self.timeout.as_secs()).into()))
             })
         })
     }
@@ -63,11 +63,12 @@ impl ServerTool for McpTool {
 
 impl McpTool {
     async fn run(&self, params: CallToolRequestParams, call: &ToolCallContext) -> Result<Content, ToolError> {
-        let lost = |reason: &str| ToolError(format!("the tool's server `{}` is lost: {reason}", self.link.server));
+        let lost =
+            |reason: &str| ToolError(format!("the tool's server `{}` is lost: {reason}", self.link.server).into());
         let connection = self.link.connection().await.map_err(|reason| lost(&reason))?;
         match connection.call(params, call).await {
             Ok(answer) => content::result(answer),
-            Err(CallError::Told(message)) => Err(ToolError(message)),
+            Err(CallError::Told(message)) => Err(ToolError(message.into())),
             Err(CallError::Lost(reason)) => Err(lost(&reason)),
         }
     }
