@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use support::{Client, TestServer, start, until, upstream::Call, with};
-use tokenwire::tools::{ToolError, tool};
+use tokenwire::tools::{ProposedCall, ToolError, Verdict, tool};
 use tokio::sync::Semaphore;
 
 #[derive(Deserialize, JsonSchema)]
@@ -197,4 +197,143 @@ async fn a_tool_of_the_servers_can_be_made_to_wait_for_approval() {
     assert_eq!(client.until("tool_result").await["content"], "Oslo: sun");
     server.upstream.call().await.finish().await;
     client.end_of("g1").await;
+}
+
+/// A server whose application judges calls, with a tool that its rule wants approved and one that it does not.
+async fn judged(judge: impl Fn(&ProposedCall) -> Verdict + Send + Sync + 'static) -> TestServer {
+    let echo = |name: &str| tool(name, "Says it again.", async |said: Value, _| Ok(said));
+    let judge = Arc::new(judge);
+    TestServer::build(
+        |_| {},
+        |builder| {
+            builder.tool(echo("guarded").approve_always()).tool(echo("free")).approve(move |call| {
+                let judge = judge.clone();
+                async move { judge(&call) }
+            })
+        },
+    )
+    .await
+}
+
+/// Starts `g1`, whose model calls this tool.
+async fn calls(server: &mut TestServer, frame: Value, name: &str) -> Client {
+    let mut client = server.client().await;
+    client.send(frame).await;
+    let mut call = server.upstream.call().await;
+    call.tool_call(0, "call_1", name, r#"{"path":"a"}"#).await;
+    finish_with_calls(call).await;
+    client
+}
+
+#[tokio::test]
+async fn the_application_allows_what_its_tool_wants_asked() {
+    let mut server = judged(|call| {
+        assert!(call.is_served && call.server.is_none());
+        assert_eq!((&*call.context.call_id, &call.arguments), ("call_1", &json!({"path": "a"})));
+        assert_eq!(call.is_asked, call.name == "guarded");
+        Verdict::Allow
+    })
+    .await;
+    let mut client = calls(&mut server, start("g1"), "guarded").await;
+    let decided = client.until("tool_decision").await;
+    assert_eq!((&decided["approved"], &decided["by"]), (&json!(true), &json!("server")));
+    assert_eq!(client.expect("tool_result").await["by_server"], true);
+    server.upstream.call().await.finish().await;
+    client.end_of("g1").await;
+}
+
+#[tokio::test]
+async fn the_application_denies_before_anybody_is_asked() {
+    for (name, frame) in [("guarded", start("g1")), ("delete", client_tool("g1"))] {
+        let mut server = judged(|_| Verdict::deny("not in production")).await;
+        let mut client = calls(&mut server, frame, name).await;
+        let decided = client.until("tool_decision").await;
+        assert_eq!(
+            (&decided["approved"], &decided["by"], &decided["reason"]),
+            (&json!(false), &json!("server"), &json!("not in production"))
+        );
+        let call = server.upstream.call().await;
+        let told = call.body["messages"].as_array().unwrap().last().unwrap()["content"].clone();
+        assert_eq!(told, "This call is not allowed: not in production");
+        call.finish().await;
+        client.end_of("g1").await;
+    }
+}
+
+#[tokio::test]
+async fn the_application_has_a_person_asked() {
+    let mut server = judged(|_| Verdict::Ask).await;
+    let mut client = calls(&mut server, start("g1"), "free").await;
+    client.until("tool_approval").await;
+    client.send(decision("approve", json!({}))).await;
+    assert_eq!(client.expect("tool_decision").await["by"], "client");
+    client.expect("tool_result").await;
+    server.upstream.call().await.finish().await;
+    client.end_of("g1").await;
+}
+
+#[tokio::test]
+async fn who_wants_to_be_asked_is_asked_and_who_says_nothing_changes_nothing() {
+    // What the application says, what the start says, the tool, and whether a person is asked.
+    for (verdict, start_says, name, is_asked) in [
+        (Verdict::Allow, "always", "free", true),
+        (Verdict::Allow, "always", "guarded", true),
+        (Verdict::Abstain, "always", "free", true),
+        (Verdict::Abstain, "never", "guarded", true),
+        (Verdict::Abstain, "never", "free", false),
+        (Verdict::Ask, "never", "free", true),
+    ] {
+        let mut server = judged(move |_| verdict.clone()).await;
+        let frame = with(start("g1"), json!({"approvals": {"*": start_says}}));
+        let mut client = calls(&mut server, frame, name).await;
+        let next = loop {
+            let frame = client.next().await;
+            if ["tool_approval", "tool_result"].contains(&frame["type"].as_str().unwrap()) {
+                break frame;
+            }
+        };
+        assert_eq!(next["type"] == "tool_approval", is_asked, "{next}");
+    }
+}
+
+#[tokio::test]
+async fn edited_arguments_are_judged_again() {
+    let judge = |call: &ProposedCall| match call.arguments["path"].as_str() {
+        Some("/etc/passwd") => Verdict::deny("not that file"),
+        _ => Verdict::Ask,
+    };
+    for (path, is_allowed) in [("/etc/passwd", false), ("b", true)] {
+        let mut server = judged(judge).await;
+        let mut client = calls(&mut server, start("g1"), "free").await;
+        client.until("tool_approval").await;
+        client.send(decision("approve", json!({"arguments": {"path": path}}))).await;
+        let decided = client.expect("tool_decision").await;
+        let by = if is_allowed { "client" } else { "server" };
+        assert_eq!((&decided["approved"], &decided["by"]), (&json!(is_allowed), &json!(by)));
+        if is_allowed {
+            assert_eq!(client.expect("tool_result").await["content"], r#"{"path":"b"}"#);
+        }
+        server.upstream.call().await.finish().await;
+        client.end_of("g1").await;
+    }
+}
+
+#[tokio::test]
+async fn an_application_that_panics_has_denied() {
+    let mut server = judged(|_| panic!("a bug in the application")).await;
+    let mut client = calls(&mut server, start("g1"), "free").await;
+    assert_eq!(client.until("tool_decision").await["approved"], false);
+    server.upstream.call().await.finish().await;
+    assert_eq!(client.end_of("g1").await["type"], "finished");
+}
+
+#[tokio::test]
+async fn a_cancel_reaches_an_application_that_thinks() {
+    let thinks = async |_: ProposedCall| std::future::pending::<Verdict>().await;
+    let free = tool("free", "Says it again.", async |said: Value, _| Ok(said));
+    let mut server = TestServer::build(|_| {}, |builder| builder.tool(free).approve(thinks)).await;
+    let mut client = calls(&mut server, start("g1"), "free").await;
+    client.until("tool_call").await;
+    client.cancel("g1").await;
+    assert_eq!(client.end_of("g1").await["type"], "cancelled");
 }

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use support::{Client, TestServer, key, start, with, within};
 use tokenwire::{
     auth::Principal,
-    config::{Config, McpApproval, McpConfig},
+    config::{Config, McpApproval, McpConfig, McpOffer},
     protocol::{ToolProgress, message::Content},
     tools::{ApprovalPolicy, ServerTool, ToolCallContext, ToolError, tool},
 };
@@ -33,7 +33,8 @@ use tokio::{
 };
 
 /// The tools that both servers have, as they are offered.
-const TOOLS: &[&str] = &["t_add", "t_die", "t_echo", "t_environment", "t_fail", "t_grow", "t_picture", "t_slow"];
+const TOOLS: &[&str] =
+    &["t_add", "t_die", "t_echo", "t_environment", "t_fail", "t_grow", "t_picture", "t_show", "t_slow"];
 /// What the servers behind HTTP want to see.
 const TOKEN: &str = "let-me-in";
 
@@ -373,6 +374,53 @@ async fn a_generation_runs_them_and_goes_on() {
         assert_eq!(serde_json::from_str::<Value>(result["content"].as_str().unwrap()).unwrap(), json!({"sum": 3}));
         setup.server.upstream.call().await.finish().await;
         assert_eq!(client.end_of("g1").await["type"], "finished");
+    }
+}
+
+#[tokio::test]
+async fn what_a_result_holds_is_in_the_log_and_what_the_model_cannot_take_is_said() {
+    for mut setup in setups(|_| {}).await {
+        let mut client = generation(&mut setup, json!({}), "t_show", "{}").await;
+        let result = client.until("tool_result").await;
+        assert_eq!(result["is_error"], true);
+        let parts = json!([
+            {"type": "text", "text": "out of paper"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAEC"}},
+            {"type": "input_audio", "input_audio": {"data": "AAEC", "format": "wav"}},
+            {"type": "text", "text": "[tray](file:///tray)"},
+        ]);
+        assert_eq!(result["content"], parts);
+        for part in 1..=2 {
+            assert_eq!(client.until("warning").await["field"], format!("messages[2].content[{part}]"));
+        }
+        let call = setup.server.upstream.call().await;
+        let told = call.body["messages"][2]["content"].as_str().unwrap();
+        assert!(told.starts_with("out of paper\n[left out: an image, image/png; "), "{told}");
+        assert!(told.ends_with("[tray](file:///tray)") && !told.contains("AAEC"), "{told}");
+        call.finish().await;
+        assert_eq!(client.end_of("g1").await["type"], "finished");
+    }
+}
+
+#[tokio::test]
+async fn tools_can_wait_to_be_named() {
+    for mut setup in setups(|config| config.offer = McpOffer::WhenNamed).await {
+        assert!(setup.server.toolbox.choose(None).is_empty());
+        let (_, list) = get(setup.server.address, "").await;
+        assert_eq!(
+            (list["data"].as_array().unwrap().len(), &list["data"][0]["offer"]),
+            (TOOLS.len(), &json!("when_named"))
+        );
+        let mut client = setup.server.client().await;
+        client.send(start("g1")).await;
+        let call = setup.server.upstream.call().await;
+        assert_eq!(call.body.get("tools"), None);
+        call.finish().await;
+        client.end_of("g1").await;
+        drop(client);
+        let frame = json!({"id": "g2", "server_tools": ["t_add"]});
+        let mut client = generation(&mut setup, frame, "t_add", r#"{"a":1,"b":2}"#).await;
+        client.until("tool_result").await;
     }
 }
 

@@ -351,7 +351,7 @@ pub struct ToolDecision {
 pub enum DecidedBy {
     /// An `approve` or `deny` frame.
     Client,
-    /// The server's own code.
+    /// The application's own code in the server.
     Server,
 }
 

@@ -161,7 +161,7 @@ export type ConversationId = string;
 export type DecidedBy =
   /** An `approve` or `deny` frame. */
   | "client"
-  /** The server's own code. */
+  /** The application's own code in the server. */
   | "server";
 
 /** Refuses a tool call: the model is told so, and goes on. The first decision on a call wins. */

@@ -43,8 +43,10 @@ pub struct McpConfig {
     pub headers: BTreeMap<String, String>,
     /// What stands before the names of its tools. Default: the section's name and `_`.
     pub prefix: Option<String>,
-    /// Which of its tools are offered, by its own names: `read_file`, `read_*`. Default: all.
+    /// Which of its tools there are, by its own names: `read_file`, `read_*`. Default: all.
     pub tools: Option<Vec<String>>,
+    /// When they are offered to a model. Default: always.
+    pub offer: McpOffer,
     /// Which calls must be approved by a client. Default: none.
     pub approval: McpApproval,
     /// Seconds that one call may take. Default 60.
@@ -66,6 +68,7 @@ impl Default for McpConfig {
             headers: BTreeMap::new(),
             prefix: None,
             tools: None,
+            offer: McpOffer::default(),
             approval: McpApproval::default(),
             timeout_seconds: 60,
             enabled: true,
@@ -101,6 +104,17 @@ impl fmt::Debug for McpConfig {
             .field("enabled", &self.enabled)
             .finish_non_exhaustive()
     }
+}
+
+/// When the tools of an MCP server are offered to a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum McpOffer {
+    /// To every one, unless its start names others: `"always"`.
+    #[default]
+    Always,
+    /// Where the start's `server_tools` name them: `"when_named"`.
+    WhenNamed,
 }
 
 /// Which calls of an MCP server's tools must be approved: `"always"`, `"never"`, or a table by the server's own

@@ -27,7 +27,7 @@ use sha2::{Digest, Sha256};
 pub use env::{Env, process_env};
 pub use error::{ConfigError, KeyPath, Origin, Problem};
 pub use load::{DEFAULT_FILE, Loaded, Loader};
-pub use mcp::{McpApproval, McpConfig};
+pub use mcp::{McpApproval, McpConfig, McpOffer};
 pub use prices::PriceConfig;
 pub use routes::{FALLBACK_ON, RouteConfig, RouteDefaults, RouteTimeouts, RouteUpstream};
 pub use validate::{MIN_KEY_CHARS, WIRE_FORMATS, closest, is_loopback, is_sendable};

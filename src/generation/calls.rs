@@ -1,15 +1,16 @@
 //! The tool calls of one turn: decided on, carried out or waited for, until each has its answer.
 //!
 //! ```text
-//!   call ──► must it be approved? ──► tool_approval ··· approve / deny ──► tool_decision
-//!               │ no                                        │ approved         │ denied
-//!               ▼                                           ▼                  ▼
-//!            the server's tool: runs here        a client's: tool_wait ··· tool_result
+//!   call ──► the application's word ──► must it be approved? ──► tool_approval ··· approve / deny
+//!               │ denied                    │ no                                      │
+//!               ▼                           ▼                                         ▼
+//!            tool_decision               the server's tool: runs here           tool_decision
+//!                                        a client's: tool_wait ··· tool_result
 //! ```
 //!
 //! The deadline and cancelling are the watching half's: it drops this with the tools that run.
 
-use std::{pin::Pin, sync::Arc};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use serde_json::Value;
@@ -20,7 +21,7 @@ use tokenwire_protocol::{
 use tokio::sync::mpsc;
 
 use super::{Decision, Generation, ToolAnswer, recorder::Recorder};
-use crate::tools::{ServerTool, ToolCallContext, ToolError};
+use crate::tools::{Approver, ProposedCall, ServerTool, ToolCallContext, ToolError, Verdict};
 
 /// Progress that waits to be recorded; what comes faster is dropped.
 const MAX_PROGRESS: usize = 64;
@@ -30,7 +31,9 @@ pub(super) struct Tools {
     /// Those that the server runs.
     pub served: Vec<Arc<dyn ServerTool>>,
     /// What the start says of approvals.
-    pub approvals: std::collections::BTreeMap<String, Approval>,
+    pub approvals: BTreeMap<String, Approval>,
+    /// The application's word on calls.
+    pub approver: Option<Approver>,
 }
 
 impl Tools {
@@ -38,14 +41,20 @@ impl Tools {
         self.served.iter().find(|tool| tool.function().name == name)
     }
 
-    fn needs_approval(&self, name: &str, context: &ToolCallContext, arguments: &Value) -> bool {
-        let asked = self.approvals.get(name).or_else(|| self.approvals.get("*"));
-        asked == Some(&Approval::Always)
-            || self.served(name).is_some_and(|tool| tool.needs_approval(context, arguments))
+    /// Whether the start wants the calls of this tool approved.
+    fn is_asked_by_start(&self, name: &str) -> bool {
+        self.approvals.get(name).or_else(|| self.approvals.get("*")) == Some(&Approval::Always)
+    }
+
+    /// Whether the tool wants this call approved, or the configuration for it.
+    fn is_asked_by_tool(&self, name: &str, context: &ToolCallContext, arguments: &Value) -> bool {
+        self.served(name).is_some_and(|tool| tool.needs_approval(context, arguments))
     }
 }
 
 type Running = Pin<Box<dyn Future<Output = (usize, Result<Content, ToolError>)> + Send>>;
+/// A call that the application is asked about, with the arguments that a client has put in place of the model's.
+type Judging = Pin<Box<dyn Future<Output = (usize, Option<Value>, Verdict)> + Send>>;
 
 /// The calls of one turn.
 struct Calls<'t, 'a> {
@@ -55,6 +64,7 @@ struct Calls<'t, 'a> {
     calls: &'t [MessageToolCall],
     ids: Vec<Arc<str>>,
     answers: Vec<Option<ToolAnswer>>,
+    judging: FuturesUnordered<Judging>,
     running: FuturesUnordered<Running>,
     progress: mpsc::Sender<ToolProgress>,
 }
@@ -74,6 +84,7 @@ pub(super) async fn answers<'a>(
         calls,
         ids: calls.iter().map(|call| call.id.as_str().into()).collect(),
         answers: vec![None; calls.len()],
+        judging: FuturesUnordered::new(),
         running: FuturesUnordered::new(),
         progress,
     };
@@ -84,6 +95,7 @@ pub(super) async fn answers<'a>(
             () = generation.answered.notified() => calls.take_news(),
             () = generation.interrupted() => calls.interrupt(),
             Some(progress) = progressed.recv() => calls.recorder.event(Event::ToolProgress(progress)),
+            Some((at, edited, verdict)) = calls.judging.next() => calls.judged(at, edited, verdict),
             Some((at, result)) = calls.running.next() => calls.ran(at, result),
         }
     }
@@ -94,19 +106,68 @@ impl Calls<'_, '_> {
     fn begin(&mut self) {
         let mut waiting = Vec::new();
         for at in 0..self.calls.len() {
-            let arguments = self.arguments(at);
-            let context = self.context(at);
-            let name = &self.calls[at].function.name;
-            if self.tools.needs_approval(name, &context, &arguments) {
-                let call_id = self.ids[at].clone();
-                self.generation.control().approvals.insert(call_id.clone(), None);
-                let name = name.as_str().into();
-                self.recorder.event(Event::ToolApproval(ToolApproval { call_id, name, arguments }));
-            } else if !self.run(at, arguments) {
+            if self.tools.approver.is_some() {
+                self.judge(at, None);
+            } else if self.consider(at, Verdict::Abstain) {
                 waiting.push(at);
             }
         }
         self.wait_for(&waiting);
+    }
+
+    /// Asks the application about a call. Without an application to ask nothing happens.
+    fn judge(&mut self, at: usize, edited: Option<Value>) {
+        let Some(approver) = self.tools.approver.clone() else { return };
+        let name = self.calls[at].function.name.clone();
+        let (context, arguments) = (self.context(at), edited.clone().unwrap_or_else(|| self.arguments(at)));
+        let tool = self.tools.served(&name);
+        let call = ProposedCall {
+            is_asked: self.tools.is_asked_by_start(&name) || self.tools.is_asked_by_tool(&name, &context, &arguments),
+            is_served: tool.is_some(),
+            server: tool.and_then(|tool| tool.server()).map(str::to_owned),
+            context,
+            name,
+            arguments,
+        };
+        self.judging.push(Box::pin(async move {
+            let verdict = AssertUnwindSafe(async move { approver.judge(call).await }).catch_unwind().await;
+            (at, edited, verdict.unwrap_or_else(|_| Verdict::deny("the server's code panicked")))
+        }));
+    }
+
+    fn judged(&mut self, at: usize, edited: Option<Value>, verdict: Verdict) {
+        match (edited, verdict) {
+            (_, Verdict::Deny(reason)) => self.deny(at, DecidedBy::Server, reason),
+            // A person has approved it, and edited it.
+            (Some(edited), _) => self.approve(at, DecidedBy::Client, Some(edited)),
+            (None, verdict) => {
+                if self.consider(at, verdict) {
+                    self.wait_for(&[at]);
+                }
+            }
+        }
+    }
+
+    /// Has a call approved or run. Says whether it is a client's to carry out.
+    fn consider(&mut self, at: usize, verdict: Verdict) -> bool {
+        let arguments = self.arguments(at);
+        let name = &self.calls[at].function.name;
+        let is_asked = match &verdict {
+            Verdict::Ask => true,
+            Verdict::Allow => self.tools.is_asked_by_start(name),
+            _ => self.tools.is_asked_by_start(name) || self.tools.is_asked_by_tool(name, &self.context(at), &arguments),
+        };
+        if is_asked {
+            let call_id = self.ids[at].clone();
+            self.generation.control().approvals.insert(call_id.clone(), None);
+            let name = name.as_str().into();
+            self.recorder.event(Event::ToolApproval(ToolApproval { call_id, name, arguments }));
+            return false;
+        }
+        if verdict == Verdict::Allow {
+            self.record_approval(at, DecidedBy::Server, None);
+        }
+        !self.run(at, arguments)
     }
 
     /// Runs a call if it is the server's. Says whether it is.
@@ -115,7 +176,7 @@ impl Calls<'_, '_> {
         let context = self.context(at);
         self.running.push(Box::pin(async move {
             // A tool that panics has failed; nothing else has.
-            let result = std::panic::AssertUnwindSafe(tool.call(&context, arguments)).catch_unwind().await;
+            let result = AssertUnwindSafe(tool.call(&context, arguments)).catch_unwind().await;
             (at, result.unwrap_or_else(|_| Err(ToolError("the tool's code panicked".into()))))
         }));
         true
@@ -159,29 +220,44 @@ impl Calls<'_, '_> {
         }
     }
 
+    /// A client has decided.
     fn decided(&mut self, at: usize, decision: Decision) {
-        let call_id = self.ids[at].clone();
-        let by = DecidedBy::Client;
         match decision {
-            Decision::Approved(arguments) => {
-                let arguments = arguments.map(Value::Object);
-                let event = ToolDecision { call_id, approved: true, by, arguments: arguments.clone(), reason: None };
-                self.recorder.event(Event::ToolDecision(event));
-                let arguments = arguments.unwrap_or_else(|| self.arguments(at));
-                if !self.run(at, arguments) {
-                    self.wait_for(&[at]);
-                }
+            // The application has not seen these arguments.
+            Decision::Approved(Some(edited)) if self.tools.approver.is_some() => {
+                self.judge(at, Some(Value::Object(edited)));
             }
-            Decision::Denied(reason) => {
-                let told = match &reason {
-                    Some(reason) => format!("The user did not allow this call: {reason}"),
-                    None => "The user did not allow this call.".to_owned(),
-                };
-                let event = ToolDecision { call_id, approved: false, by, arguments: None, reason };
-                self.recorder.event(Event::ToolDecision(event));
-                self.answers[at] = Some(ToolAnswer { content: Content::Text(told), is_error: true });
-            }
+            Decision::Approved(edited) => self.approve(at, DecidedBy::Client, edited.map(Value::Object)),
+            Decision::Denied(reason) => self.deny(at, DecidedBy::Client, reason),
         }
+    }
+
+    fn approve(&mut self, at: usize, by: DecidedBy, edited: Option<Value>) {
+        self.record_approval(at, by, edited.clone());
+        let arguments = edited.unwrap_or_else(|| self.arguments(at));
+        if !self.run(at, arguments) {
+            self.wait_for(&[at]);
+        }
+    }
+
+    fn record_approval(&mut self, at: usize, by: DecidedBy, arguments: Option<Value>) {
+        let call_id = self.ids[at].clone();
+        self.recorder.event(Event::ToolDecision(ToolDecision { call_id, approved: true, by, arguments, reason: None }));
+    }
+
+    fn deny(&mut self, at: usize, by: DecidedBy, reason: Option<String>) {
+        let who = match by {
+            DecidedBy::Client => "The user did not allow this call",
+            DecidedBy::Server => "This call is not allowed",
+        };
+        let told = match &reason {
+            Some(reason) => format!("{who}: {reason}"),
+            None => format!("{who}."),
+        };
+        let call_id = self.ids[at].clone();
+        let event = ToolDecision { call_id, approved: false, by, arguments: None, reason };
+        self.recorder.event(Event::ToolDecision(event));
+        self.answers[at] = Some(ToolAnswer { content: Content::Text(told), is_error: true });
     }
 
     /// A tool of the server's has answered.
@@ -198,6 +274,7 @@ impl Calls<'_, '_> {
 
     /// The user has something to say now: what has no answer yet gets none.
     fn interrupt(&mut self) {
+        self.judging.clear();
         self.running.clear();
         for answer in self.answers.iter_mut().filter(|answer| answer.is_none()) {
             let content = Content::Text("The user interrupted before this call had a result.".to_owned());

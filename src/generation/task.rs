@@ -64,7 +64,8 @@ pub(super) async fn run(hub: Arc<Hub>, generation: Arc<Generation>, writer: Writ
     let (accumulate, end_at_tool_calls) = (start.accumulate, start.end_at_tool_calls);
     let max_turns = start.max_turns.unwrap_or(u32::MAX).min(hub.config().limits.max_turns);
     let options = std::mem::take(&mut start.provider_options);
-    let tools = Tools { served, approvals: std::mem::take(&mut start.approvals) };
+    let approvals = std::mem::take(&mut start.approvals);
+    let tools = Tools { served, approvals, approver: hub.toolbox().approver().cloned() };
     let repairs = start.repair;
     let mut request = ModelRequest { connect_timeout: deadlines.connect, ..ModelRequest::from_start(start, "") };
     // A client's tool hides one of the server's of the same name.

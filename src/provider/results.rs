@@ -44,7 +44,7 @@ pub(super) fn request(
         for (at, part) in parts_of_results(&mut request.to_mut().messages) {
             if is_refused(part) {
                 warnings.push(Warning { field: at, message: format!("left out: {}", error.message) });
-                *part = Part::text(format!("[left out: {}; {}]", name(part), error.message));
+                *part = Part::text(format!("\n[left out: {}; {}]\n", name(part), error.message));
             }
         }
     }

@@ -37,7 +37,7 @@ use crate::{
     generation::{Hook, hub::Hub},
     provider::{self, Catalogue, Provider},
     session::Shutdown,
-    tools::{ServerTool, Toolbox, mcp::McpServers},
+    tools::{Approver, ProposedCall, ServerTool, Toolbox, Verdict, mcp::McpServers},
 };
 
 mod conversations;
@@ -153,6 +153,51 @@ impl ServerBuilder {
     /// ```
     pub fn tool(mut self, tool: impl ServerTool) -> Self {
         self.toolbox.add(tool);
+        self
+    }
+
+    /// Sets the function that judges every tool call before anything is done about it: of functions, of MCP servers,
+    /// and of clients. It may be asked about several calls at once, and has the time that a tool has (`tool_ms`). A
+    /// second one takes the place of the first.
+    ///
+    /// Who has a say, the first that decides wins:
+    ///
+    /// 1. [`Verdict::Deny`] and [`Verdict::Ask`] of this function;
+    /// 2. `"always"` in the start's `approvals`: a client that wants its person asked gets that;
+    /// 3. [`Verdict::Allow`] of this function;
+    /// 4. the tool's own rule, or its MCP server's `approval` in the configuration, which no client can loosen.
+    ///
+    /// What this function decides stands in the log as a `tool_decision` with `by: "server"`. Arguments that a person
+    /// has edited are judged again; only [`Verdict::Deny`] counts then. A function that panics has denied.
+    ///
+    /// ```
+    /// use tokenwire::{config::Config, server::Server, tools::Verdict};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tokenwire::server::ServerError> {
+    /// # let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
+    /// let server = Server::builder()
+    ///     .config(config)
+    ///     .approve(async |call| match call.server.as_deref() {
+    ///         Some("files") if call.arguments["path"].as_str().is_some_and(|path| path.starts_with("/tmp/")) => {
+    ///             Verdict::Allow
+    ///         }
+    ///         Some("files") => Verdict::Ask,
+    ///         _ if call.name == "drop_table" => Verdict::deny("not in production"),
+    ///         _ => Verdict::Abstain,
+    ///     })
+    ///     .bind()
+    ///     .await?;
+    /// # let _ = server;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn approve<F, O>(mut self, approve: F) -> Self
+    where
+        F: Fn(ProposedCall) -> O + Send + Sync + 'static,
+        O: Future<Output = Verdict> + Send + 'static,
+    {
+        self.toolbox.set_approver(Approver::new(approve));
         self
     }
 

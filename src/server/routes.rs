@@ -81,7 +81,7 @@ async fn tools(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     if shared.auth.authenticate(request.headers()).is_err() {
         return unauthenticated();
     }
-    let tools: Vec<_> = shared.hub.toolbox().choose(None).iter().map(|tool| tool_entry(&**tool)).collect();
+    let tools: Vec<_> = shared.hub.toolbox().all().iter().map(|tool| tool_entry(&**tool)).collect();
     let servers: Vec<_> = shared.mcp.status().iter().map(server_entry).collect();
     json_response(StatusCode::OK, &json!({"object": "list", "data": tools, "servers": servers}))
 }
@@ -91,6 +91,7 @@ fn tool_entry(tool: &dyn ServerTool) -> serde_json::Value {
     let mut entry = json!({
         "name": name, "description": description, "parameters": parameters, "approval": tool.approval().as_str(),
         "source": if tool.server().is_some() { "mcp" } else { "function" },
+        "offer": if tool.is_offered() { "always" } else { "when_named" },
     });
     if let Some(server) = tool.server() {
         entry["server"] = server.into();

@@ -14,9 +14,12 @@ use tokio::sync::mpsc;
 
 use crate::{auth::Principal, provider::BoxFuture};
 
+mod approve;
 mod function;
 pub(crate) mod mcp;
 
+pub(crate) use approve::Approver;
+pub use approve::{ProposedCall, Verdict};
 pub use function::{FunctionTool, IntoContent, tool};
 
 /// A tool that the server runs.
@@ -34,6 +37,11 @@ pub trait ServerTool: Send + Sync + 'static {
     fn needs_approval(&self, call: &ToolCallContext, arguments: &Value) -> bool {
         let _ = (call, arguments);
         self.approval() != ApprovalPolicy::Never
+    }
+
+    /// Whether a start that names none of the server's tools offers it. Default: true.
+    fn is_offered(&self) -> bool {
+        true
     }
 
     /// The MCP server that it belongs to. Default: none, it is the application's.
@@ -133,6 +141,7 @@ pub trait ToolSource: Send + Sync + 'static {
 pub struct Toolbox {
     own: Vec<Arc<dyn ServerTool>>,
     sources: Vec<Arc<dyn ToolSource>>,
+    approver: Option<Approver>,
 }
 
 impl Toolbox {
@@ -146,18 +155,35 @@ impl Toolbox {
         self.sources.push(source);
     }
 
-    /// The tools that are there now and that one of `names` names; `*` at the end of a name stands for any rest,
-    /// and `None` names all. Of two with one name the first counts.
-    pub fn choose(&self, names: Option<&[String]>) -> Vec<Arc<dyn ServerTool>> {
-        let is_named = |name: &str| names.is_none_or(|patterns| patterns.iter().any(|pattern| fits(pattern, name)));
-        let mut chosen: Vec<Arc<dyn ServerTool>> = Vec::new();
+    /// Sets the application's word on tool calls.
+    pub(crate) fn set_approver(&mut self, approver: Approver) {
+        self.approver = Some(approver);
+    }
+
+    pub(crate) fn approver(&self) -> Option<&Approver> {
+        self.approver.as_ref()
+    }
+
+    /// The tools that are there now. Of two with one name the first counts.
+    pub fn all(&self) -> Vec<Arc<dyn ServerTool>> {
+        let mut all: Vec<Arc<dyn ServerTool>> = Vec::new();
         for tool in self.own.iter().cloned().chain(self.sources.iter().flat_map(|source| source.tools())) {
-            let name = &tool.function().name;
-            if is_named(name) && chosen.iter().all(|other| other.function().name != *name) {
-                chosen.push(tool);
+            if all.iter().all(|other| other.function().name != tool.function().name) {
+                all.push(tool);
             }
         }
-        chosen
+        all
+    }
+
+    /// Those of them that one of `names` names; `*` at the end of a name stands for any rest. `None` names those that
+    /// are [offered](ServerTool::is_offered) without being named.
+    pub fn choose(&self, names: Option<&[String]>) -> Vec<Arc<dyn ServerTool>> {
+        let mut tools = self.all();
+        tools.retain(|tool| match names {
+            Some(patterns) => patterns.iter().any(|pattern| fits(pattern, &tool.function().name)),
+            None => tool.is_offered(),
+        });
+        tools
     }
 }
 

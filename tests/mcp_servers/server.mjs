@@ -33,6 +33,15 @@ function makeServer() {
     content: [{ type: "image", data: "AAEC", mimeType: "image/png" }],
   }));
   server.registerTool("fail", { description: "Never works." }, () => ({ ...text("out of paper"), isError: true }));
+  server.registerTool("show", { description: "Fails with everything that a result can hold." }, () => ({
+    content: [
+      { type: "text", text: "out of paper" },
+      { type: "image", data: "AAEC", mimeType: "image/png" },
+      { type: "audio", data: "AAEC", mimeType: "audio/wav" },
+      { type: "resource_link", uri: "file:///tray", name: "tray" },
+    ],
+    isError: true,
+  }));
   server.registerTool("slow", { description: "Is half done at once, and never ready." }, async (extra) => {
     await progress(extra, { progress: 1, total: 2, message: "half" });
     note("slow began");

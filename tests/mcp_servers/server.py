@@ -10,6 +10,7 @@ import sys
 import anyio
 from mcp.server.mcpserver import Context, Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import AudioContent, CallToolResult, ImageContent, ResourceLink, TextContent
 
 server = MCPServer("python")
 
@@ -41,6 +42,20 @@ def picture() -> Image:
 def fail() -> str:
     """Never works."""
     raise ToolError("out of paper")
+
+
+@server.tool(structured_output=False)
+def show() -> CallToolResult:
+    """Fails with everything that a result can hold."""
+    return CallToolResult(
+        content=[
+            TextContent(type="text", text="out of paper"),
+            ImageContent(type="image", data="AAEC", mimeType="image/png"),
+            AudioContent(type="audio", data="AAEC", mimeType="audio/wav"),
+            ResourceLink(type="resource_link", uri="file:///tray", name="tray"),
+        ],
+        isError=True,
+    )
 
 
 @server.tool()

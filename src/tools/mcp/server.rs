@@ -186,6 +186,7 @@ impl McpServer {
                 function: tool::function(name, listed),
                 own_name: listed.name.to_string(),
                 approval: self.config.approval.of(&listed.name),
+                offer: self.config.offer,
                 timeout: self.config.timeout(),
                 link: self.link.clone(),
             }));

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::{calls::CallError, content, server::Link};
 use crate::{
+    config::McpOffer,
     provider::BoxFuture,
     tools::{ApprovalPolicy, ServerTool, ToolCallContext, ToolError},
 };
@@ -18,6 +19,7 @@ pub(super) struct McpTool {
     /// What the server calls it.
     pub own_name: String,
     pub approval: ApprovalPolicy,
+    pub offer: McpOffer,
     pub timeout: Duration,
     pub link: Arc<Link>,
 }
@@ -39,6 +41,10 @@ impl ServerTool for McpTool {
 
     fn approval(&self) -> ApprovalPolicy {
         self.approval
+    }
+
+    fn is_offered(&self) -> bool {
+        self.offer == McpOffer::Always
     }
 
     fn server(&self) -> Option<&str> {
