@@ -1,0 +1,25 @@
+export type {
+  Answer,
+  AnswerPart,
+  AnswerStatus,
+  CitationPart,
+  InputPart,
+  MediaPart,
+  ServerToolPart,
+  TextPart,
+  ToolCallPart,
+  ToolCallState,
+} from "./answer.js";
+export {
+  Tokenwire,
+  type AttachOptions,
+  type ConversationOptions,
+  type StartRequest,
+  type TokenwireOptions,
+} from "./client.js";
+export type { ConnectionStatus, TokenSource, WebSocketClass } from "./connection.js";
+export type { Conversation, ConversationGeneration, ConversationState } from "./conversation.js";
+export { TokenwireError, type ClientErrorCode } from "./errors.js";
+export type * from "./protocol.js";
+export type { InputOptions, Run } from "./run.js";
+export type { ToolCallContext, ToolDefinition, ToolHandler, Tools } from "./tools.js";

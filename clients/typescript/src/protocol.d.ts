@@ -1,0 +1,1 @@
+../../../protocol/typescript/tokenwire.d.ts
