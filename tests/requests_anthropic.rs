@@ -321,6 +321,38 @@ fn an_answer_of_its_own_goes_back_as_it_was() {
 }
 
 #[test]
+fn of_an_answer_that_broke_off_only_what_is_taken_goes_back() {
+    let messages = |blocks: Value, after: Value| {
+        let native = json!({"provider": "anthropic", "content": {"content": blocks}});
+        let mut messages =
+            vec![json!({"role": "user", "content": "a"}), json!({"role": "assistant", "native": native})];
+        messages.extend(after.as_array().unwrap().clone());
+        body("anthropic", json!({"messages": messages}))["messages"].clone()
+    };
+    let text = |text: &str| json!({"type": "text", "text": text});
+    let user = json!({"role": "user", "content": "b"});
+    let thinking = json!({"type": "thinking", "thinking": "Hm.", "signature": "c2ln"});
+    let search = json!({"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}});
+    let found = json!({"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []});
+
+    // Thinking alone leaves nothing, and what the user says next stands with what was said before.
+    let both = json!([{"role": "user", "content": [text("a"), text("b")]}]);
+    assert_eq!(messages(json!([thinking]), json!([user])), both);
+    assert_eq!(messages(json!([text("c"), thinking]), json!([user]))[1]["content"], json!([text("c")]));
+    // A search is kept with its result, and while it may still get one.
+    assert_eq!(messages(json!([text("c"), search]), json!([user]))[1]["content"], json!([text("c")]));
+    assert_eq!(messages(json!([search, found]), json!([user]))[1]["content"], json!([search, found]));
+    assert_eq!(messages(json!([thinking, search]), json!([]))[1]["content"], json!([thinking, search]));
+}
+
+#[test]
+fn blank_text_is_left_out() {
+    let messages = json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": "\n\n"}]);
+    let body = body("anthropic", json!({"messages": messages}));
+    assert_eq!(body["messages"], json!([{"role": "user", "content": [{"type": "text", "text": "a"}]}]));
+}
+
+#[test]
 fn models_are_listed() {
     let adapter = vendors::adapter("anthropic").unwrap();
     let request = adapter.models_request(&upstream("anthropic")).unwrap();

@@ -242,6 +242,19 @@ fn an_answer_of_its_own_goes_back_as_it_was() {
 }
 
 #[test]
+fn reasoning_that_led_to_nothing_stays_here() {
+    let reasoning = json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"});
+    let native = json!({"provider": "openai-responses", "content": [reasoning]});
+    let fields = json!({"messages": [
+        {"role": "user", "content": "Look."},
+        {"role": "assistant", "native": native},
+        {"role": "user", "content": "And?"},
+    ]});
+    let said = |text: &str| json!({"role": "user", "content": text});
+    assert_eq!(body(fields)["input"], json!([said("Look."), said("And?")]));
+}
+
+#[test]
 fn long_ids_of_other_providers_are_shortened_alike() {
     let id = "functions.look:0-".repeat(8);
     let body = body(json!({"messages": [

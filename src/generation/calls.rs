@@ -8,19 +8,19 @@
 //!                                        a client's: tool_wait ··· tool_result
 //! ```
 //!
-//! The deadline and cancelling are the watching half's: it drops this with the tools that run.
+//! The deadline and cancelling are the watching half's: it drops this with the tools that run. What came of the calls
+//! by then is in [`Called`], which outlives it.
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use serde_json::Value;
 use tokenwire_protocol::{
-    Approval, DecidedBy, Event, ToolApproval, ToolDecision, ToolProgress, ToolResultTaken, ToolWait,
-    message::{Content, Message, MessageToolCall, Role},
+    Approval, DecidedBy, Event, ToolApproval, ToolDecision, ToolProgress, ToolResultTaken, ToolWait, message::Content,
 };
 use tokio::sync::mpsc;
 
-use super::{Decision, Generation, ToolAnswer, recorder::Recorder};
+use super::{Decision, Generation, ToolAnswer, called::Called, recorder::Recorder};
 use crate::tools::{Approver, ProposedCall, ServerTool, ToolCallContext, ToolError, Verdict};
 
 /// Progress that waits to be recorded; what comes faster is dropped.
@@ -61,35 +61,36 @@ struct Calls<'t, 'a> {
     generation: &'a Generation,
     recorder: &'t mut Recorder<'a>,
     tools: &'t Tools,
-    calls: &'t [MessageToolCall],
+    called: &'t mut Called,
     ids: Vec<Arc<str>>,
-    answers: Vec<Option<ToolAnswer>>,
+    /// Those that a client is asked about.
+    asked: Vec<usize>,
     judging: FuturesUnordered<Judging>,
     running: FuturesUnordered<Running>,
     progress: mpsc::Sender<ToolProgress>,
 }
 
 /// Waits until every call has its answer. An interrupt answers those that are left.
-pub(super) async fn answers<'a>(
+pub(super) async fn answer<'a>(
     generation: &'a Generation,
     recorder: &mut Recorder<'a>,
     tools: &Tools,
-    calls: &[MessageToolCall],
-) -> Vec<Message> {
+    called: &mut Called,
+) {
     let (progress, mut progressed) = mpsc::channel(MAX_PROGRESS);
     let mut calls = Calls {
         generation,
         recorder,
         tools,
-        calls,
-        ids: calls.iter().map(|call| call.id.as_str().into()).collect(),
-        answers: vec![None; calls.len()],
+        ids: called.calls.iter().map(|call| call.id.as_str().into()).collect(),
+        called,
+        asked: Vec::new(),
         judging: FuturesUnordered::new(),
         running: FuturesUnordered::new(),
         progress,
     };
     calls.begin();
-    while calls.answers.iter().any(Option::is_none) {
+    while !calls.called.is_answered() {
         tokio::select! {
             biased;
             () = generation.answered.notified() => calls.take_news(),
@@ -99,13 +100,13 @@ pub(super) async fn answers<'a>(
             Some((at, result)) = calls.running.next() => calls.ran(at, result),
         }
     }
-    calls.into_messages()
+    calls.end();
 }
 
 impl Calls<'_, '_> {
     fn begin(&mut self) {
         let mut waiting = Vec::new();
-        for at in 0..self.calls.len() {
+        for at in 0..self.called.calls.len() {
             if self.tools.approver.is_some() {
                 self.judge(at, None);
             } else if self.consider(at, Verdict::Abstain) {
@@ -118,7 +119,7 @@ impl Calls<'_, '_> {
     /// Asks the application about a call. Without an application to ask nothing happens.
     fn judge(&mut self, at: usize, edited: Option<Value>) {
         let Some(approver) = self.tools.approver.clone() else { return };
-        let name = self.calls[at].function.name.clone();
+        let name = self.called.calls[at].function.name.clone();
         let (context, arguments) = (self.context(at), edited.clone().unwrap_or_else(|| self.arguments(at)));
         let tool = self.tools.served(&name);
         let call = ProposedCall {
@@ -151,7 +152,7 @@ impl Calls<'_, '_> {
     /// Has a call approved or run. Says whether it is a client's to carry out.
     fn consider(&mut self, at: usize, verdict: Verdict) -> bool {
         let arguments = self.arguments(at);
-        let name = &self.calls[at].function.name;
+        let name = &self.called.calls[at].function.name;
         let is_asked = match &verdict {
             Verdict::Ask => true,
             Verdict::Allow => self.tools.is_asked_by_start(name),
@@ -160,6 +161,7 @@ impl Calls<'_, '_> {
         if is_asked {
             let call_id = self.ids[at].clone();
             self.generation.control().approvals.insert(call_id.clone(), None);
+            self.asked.push(at);
             let name = name.as_str().into();
             self.recorder.event(Event::ToolApproval(ToolApproval { call_id, name, arguments }));
             return false;
@@ -172,8 +174,9 @@ impl Calls<'_, '_> {
 
     /// Runs a call if it is the server's. Says whether it is.
     fn run(&mut self, at: usize, arguments: Value) -> bool {
-        let Some(tool) = self.tools.served(&self.calls[at].function.name).cloned() else { return false };
+        let Some(tool) = self.tools.served(&self.called.calls[at].function.name).cloned() else { return false };
         let context = self.context(at);
+        self.called.begun.push(at);
         self.running.push(Box::pin(async move {
             // A tool that panics has failed; nothing else has.
             let result = AssertUnwindSafe(tool.call(&context, arguments)).catch_unwind().await;
@@ -194,28 +197,28 @@ impl Calls<'_, '_> {
 
     /// Takes the results and decisions that have come.
     fn take_news(&mut self) {
-        let (results, decisions) = {
+        self.take_results();
+        let decisions: Vec<_> = {
             let mut control = self.generation.control();
-            let results = std::mem::take(&mut control.answered);
-            let results: Vec<_> =
-                results.into_iter().filter_map(|id| Some((id.clone(), control.calls.get(&id)?.clone()?))).collect();
-            let decisions = std::mem::take(&mut control.decided);
-            let decisions: Vec<_> = decisions
-                .into_iter()
-                .filter_map(|id| Some((id.clone(), control.approvals.get(&id)?.clone()?)))
-                .collect();
-            (results, decisions)
+            let decided = std::mem::take(&mut control.decided);
+            decided.into_iter().filter_map(|id| Some((id.clone(), control.approvals.get(&id)?.clone()?))).collect()
         };
-        for (call_id, answer) in results {
-            let Some(at) = self.position(&call_id) else { continue };
-            self.answers[at] = Some(answer.clone());
-            let ToolAnswer { content, is_error } = answer;
-            let taken = ToolResultTaken { call_id, content, is_error, by_server: false };
-            self.recorder.event(Event::ToolResult(taken));
-        }
         for (call_id, decision) in decisions {
             if let Some(at) = self.position(&call_id) {
                 self.decided(at, decision);
+            }
+        }
+    }
+
+    fn take_results(&mut self) {
+        let results: Vec<_> = {
+            let mut control = self.generation.control();
+            let answered = std::mem::take(&mut control.answered);
+            answered.into_iter().filter_map(|id| Some((id.clone(), control.calls.get(&id)?.clone()?))).collect()
+        };
+        for (call_id, answer) in results {
+            if let Some(at) = self.position(&call_id) {
+                self.answered(at, answer, false);
             }
         }
     }
@@ -234,6 +237,10 @@ impl Calls<'_, '_> {
 
     fn approve(&mut self, at: usize, by: DecidedBy, edited: Option<Value>) {
         self.record_approval(at, by, edited.clone());
+        if let Some(edited) = &edited {
+            // What the model sees of its call from now on.
+            self.called.calls[at].function.arguments = edited.to_string();
+        }
         let arguments = edited.unwrap_or_else(|| self.arguments(at));
         if !self.run(at, arguments) {
             self.wait_for(&[at]);
@@ -242,6 +249,7 @@ impl Calls<'_, '_> {
 
     fn record_approval(&mut self, at: usize, by: DecidedBy, arguments: Option<Value>) {
         let call_id = self.ids[at].clone();
+        self.asked.retain(|asked| *asked != at);
         self.recorder.event(Event::ToolDecision(ToolDecision { call_id, approved: true, by, arguments, reason: None }));
     }
 
@@ -254,10 +262,15 @@ impl Calls<'_, '_> {
             Some(reason) => format!("{who}: {reason}"),
             None => format!("{who}."),
         };
+        self.record_denial(at, by, reason, told);
+    }
+
+    /// `told`: what the model reads of it.
+    fn record_denial(&mut self, at: usize, by: DecidedBy, reason: Option<String>, told: String) {
         let call_id = self.ids[at].clone();
         let event = ToolDecision { call_id, approved: false, by, arguments: None, reason };
         self.recorder.event(Event::ToolDecision(event));
-        self.answers[at] = Some(ToolAnswer { content: Content::Text(told), is_error: true });
+        self.called.answers[at] = Some(ToolAnswer::failed(told));
     }
 
     /// A tool of the server's has answered.
@@ -266,20 +279,48 @@ impl Calls<'_, '_> {
             Ok(content) => (content, false),
             Err(ToolError(content)) => (content, true),
         };
-        let call_id = self.ids[at].clone();
-        let taken = ToolResultTaken { call_id, content: content.clone(), is_error, by_server: true };
-        self.recorder.event(Event::ToolResult(taken));
-        self.answers[at] = Some(ToolAnswer { content, is_error });
+        self.answered(at, ToolAnswer { content, is_error }, true);
     }
 
-    /// The user has something to say now: what has no answer yet gets none.
+    fn answered(&mut self, at: usize, answer: ToolAnswer, by_server: bool) {
+        let ToolAnswer { content, is_error } = answer.clone();
+        let taken = ToolResultTaken { call_id: self.ids[at].clone(), content, is_error, by_server };
+        self.recorder.event(Event::ToolResult(taken));
+        self.called.answers[at] = Some(answer);
+    }
+
+    /// The user has something to say now: what has no answer yet gets none, and whoever looks on sees that nobody is
+    /// asked any more.
     fn interrupt(&mut self) {
         self.judging.clear();
         self.running.clear();
-        for answer in self.answers.iter_mut().filter(|answer| answer.is_none()) {
-            let content = Content::Text("The user interrupted before this call had a result.".to_owned());
-            *answer = Some(ToolAnswer { content, is_error: true });
+        // From here on nobody's result is taken; those that were taken before count.
+        self.close();
+        self.take_results();
+        let open = (0..self.ids.len()).filter(|&at| self.called.answers[at].is_none());
+        for at in open.collect::<Vec<_>>() {
+            let why = "The user interrupted before this call had a result.";
+            if self.asked.contains(&at) {
+                self.record_denial(at, DecidedBy::Server, Some(why.to_owned()), why.to_owned());
+            } else {
+                self.answered(at, ToolAnswer::failed(why), true);
+            }
         }
+    }
+
+    /// Takes no more results and decisions. Who is late with one is told that somebody was first.
+    fn close(&self) {
+        let mut control = self.generation.control();
+        control.resolved.extend(self.ids.iter().cloned());
+        control.calls.retain(|_, answer| answer.is_some());
+        control.approvals.clear();
+        control.decided.clear();
+    }
+
+    /// Every call has its answer.
+    fn end(self) {
+        self.close();
+        self.generation.control().calls.clear();
     }
 
     fn position(&self, call_id: &Arc<str>) -> Option<usize> {
@@ -288,7 +329,7 @@ impl Calls<'_, '_> {
 
     /// The arguments as the model wrote them: parsed, or the text where it is not JSON.
     fn arguments(&self, at: usize) -> Value {
-        let text = &self.calls[at].function.arguments;
+        let text = &self.called.calls[at].function.arguments;
         serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into())
     }
 
@@ -300,27 +341,5 @@ impl Calls<'_, '_> {
             call_id: self.ids[at].clone(),
             progress: self.progress.clone(),
         }
-    }
-
-    fn into_messages(self) -> Vec<Message> {
-        {
-            let mut control = self.generation.control();
-            control.resolved.extend(self.ids.iter().cloned());
-            control.calls.clear();
-            control.answered.clear();
-            control.approvals.clear();
-            control.decided.clear();
-        }
-        let message = |(id, answer): (Arc<str>, Option<ToolAnswer>)| {
-            let mut message = Message::text(Role::Tool, "");
-            let ToolAnswer { content, is_error } = answer?;
-            message.content = Some(content);
-            message.tool_call_id = Some(id.to_string());
-            if is_error {
-                message.extra.insert("is_error".to_owned(), true.into());
-            }
-            Some(message)
-        };
-        self.ids.into_iter().zip(self.answers).filter_map(message).collect()
     }
 }

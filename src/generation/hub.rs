@@ -189,7 +189,7 @@ impl Hub {
         // Results of its last calls may come with the start.
         let results = start.messages.iter().take_while(|message| message.role == Role::Tool).count();
         messages.extend(start.messages.drain(..results));
-        transcript::drop_unanswered(&mut messages);
+        transcript::close_calls(&mut messages);
         messages.append(&mut start.messages);
         start.messages = messages;
         Ok(())

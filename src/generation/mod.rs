@@ -28,6 +28,7 @@ use tokio::{sync::Notify, time::Instant};
 use crate::auth::Principal;
 
 pub mod bill;
+mod called;
 mod calls;
 pub mod frame;
 pub mod hub;

@@ -57,6 +57,8 @@ pub(super) struct Recorder<'a> {
 #[derive(Default)]
 pub(super) struct Answer {
     pub calls: Vec<MessageToolCall>,
+    /// How many calls were shown, also those that did not come to their end: their indexes are taken.
+    shown_calls: u32,
     pub finish: Option<(FinishReason, Option<String>)>,
     /// The answer as the provider needs to see it again.
     pub native: Option<Box<Native>>,
@@ -116,7 +118,7 @@ impl<'a> Recorder<'a> {
     /// The turn has come to its end: what it brought.
     pub fn end_turn(&mut self) -> Answer {
         let answer = std::mem::take(&mut self.answer);
-        self.calls_before += answer.calls.len() as u32;
+        self.calls_before += answer.shown_calls;
         self.media_before += answer.media;
         answer
     }
@@ -237,6 +239,7 @@ impl Turn for Recorder<'_> {
             ModelEvent::Reasoning(delta) => self.delta(&Part::Reasoning, delta),
             ModelEvent::Refusal(delta) => self.delta(&Part::Refusal, delta),
             ModelEvent::ToolCallDelta { index, call_id, name, delta } => {
+                self.answer.shown_calls = self.answer.shown_calls.max(index + 1);
                 let index = self.calls_before + index;
                 self.delta(&Part::Arguments { index, call_id: call_id.clone(), name: name.clone() }, delta);
             }
@@ -245,6 +248,7 @@ impl Turn for Recorder<'_> {
                 let parsed = serde_json::from_str(text);
                 let invalid = parsed.is_err();
                 self.answer.calls.push(MessageToolCall::new(&**call_id, &**name, text));
+                self.answer.shown_calls = self.answer.shown_calls.max(index + 1);
                 let index = self.calls_before + index;
                 self.said(Event::ToolCall(ToolCall {
                     index,

@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     Generation, PendingInput,
+    called::Called,
     calls::{self, Tools},
     hub::Hub,
     log::Writer,
@@ -83,6 +84,7 @@ pub(super) async fn run(hub: Arc<Hub>, generation: Arc<Generation>, writer: Writ
         tools,
         repairs,
         turn_start: None,
+        called: Called::default(),
         asked_at: None,
     };
     task.recorder.expect_object(task.request.response_format.as_ref());
@@ -186,6 +188,8 @@ struct Task<'a> {
     repairs: bool,
     /// Where in the log the running turn begins.
     turn_start: Option<u64>,
+    /// The calls that are waited for.
+    called: Called,
     /// When the first request went to a provider.
     asked_at: Option<Instant>,
 }
@@ -197,11 +201,10 @@ impl Task<'_> {
     /// Turn after turn, until the model has nothing more to do.
     async fn turns(&mut self, max_turns: u32, end_at_tool_calls: bool) -> Result<End, ErrorInfo> {
         for _ in 0..max_turns {
-            self.take_inputs();
-            self.turn_start = Some(self.recorder.writer.log().tail());
             let turned = {
                 self.enter(Phase::Queued);
                 let _running = self.hub.running().await;
+                self.take_inputs();
                 self.turn().await?
             };
             if let Some(usage) = self.recorder.bill.close_turn() {
@@ -213,19 +216,22 @@ impl Task<'_> {
                 self.answered(Vec::new(), None);
                 continue;
             };
-            let is_native = native.is_some();
+            let (has_calls, is_native) = (!calls.is_empty(), native.is_some());
             let text = self.answered(calls.clone(), native);
             if reason == FinishReason::Pause && is_native {
                 // The provider's own tools need another turn: it goes on when it sees its answer again.
                 continue;
             }
-            if reason == FinishReason::ToolCalls && !end_at_tool_calls && !calls.is_empty() {
+            if reason == FinishReason::ToolCalls && !end_at_tool_calls && has_calls {
                 self.enter(Phase::Tools);
-                let answers = calls::answers(self.generation, &mut self.recorder, &self.tools, &calls).await;
-                self.messages().extend(answers);
+                self.called = Called::new(calls);
+                calls::answer(self.generation, &mut self.recorder, &self.tools, &mut self.called).await;
+                self.take_results();
                 continue;
             }
-            if let Some(repair) = self.recorder.end_object(&text).filter(|_| std::mem::take(&mut self.repairs)) {
+            if !has_calls
+                && let Some(repair) = self.recorder.end_object(&text).filter(|_| std::mem::take(&mut self.repairs))
+            {
                 self.messages().push(repair);
                 continue;
             }
@@ -249,7 +255,7 @@ impl Task<'_> {
         if inputs.is_empty() {
             return;
         }
-        transcript::drop_unanswered(self.messages());
+        transcript::close_calls(self.messages());
         for PendingInput { input_id, messages } in inputs {
             self.messages().extend(messages.iter().cloned());
             let state = InputProgress::Applied;
@@ -262,13 +268,26 @@ impl Task<'_> {
         let Some(turn_start) = self.turn_start.take() else { return String::new() };
         let text = self.recorder.writer.log().text_after(turn_start);
         let mut answer = Message::text(Role::Assistant, text.as_str());
-        answer.content = answer.content.filter(|content| content.byte_len() > 0);
+        // Some providers refuse a message of nothing but white space.
+        answer.content = answer.content.filter(|_| !text.trim().is_empty());
         answer.tool_calls = calls;
         answer.native = native;
         if answer.content.is_some() || !answer.tool_calls.is_empty() || answer.native.is_some() {
             self.messages().push(answer);
         }
         text
+    }
+
+    /// Puts what came of the calls into the conversation, and the calls as they were carried out.
+    fn take_results(&mut self) {
+        let called = std::mem::take(&mut self.called);
+        if called.calls.is_empty() {
+            return;
+        }
+        if let Some(answer) = self.messages().iter_mut().rfind(|message| message.role == Role::Assistant) {
+            answer.tool_calls.clone_from(&called.calls);
+        }
+        self.messages().extend(called.results());
     }
 
     fn messages(&mut self) -> &mut Vec<Message> {
@@ -278,6 +297,7 @@ impl Task<'_> {
     /// One turn: attempt after attempt, as long as the route has one that can help. `None`: it was cut off.
     async fn turn(&mut self) -> Result<Option<Finish>, ErrorInfo> {
         let turn_start = self.recorder.writer.log().tail();
+        self.turn_start = Some(turn_start);
         self.recorder.begin_turn();
         self.walk.begin_turn();
         let mut continues = false;
@@ -371,8 +391,9 @@ impl Task<'_> {
 
     /// Writes the one terminal event.
     fn seal(mut self, end: End, accumulate: bool) {
-        // What a turn has said that did not come to its end.
+        // What a turn has said that did not come to its end, and what came of calls until then.
         self.answered(Vec::new(), None);
+        self.take_results();
         let Self { generation, mut recorder, request, asked_at, .. } = self;
         let inputs = {
             let mut control = generation.control();

@@ -15,8 +15,10 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod client;
+pub mod dialogue;
 pub mod event_stream;
 pub mod upstream;
+pub mod wire_rules;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 

@@ -23,7 +23,7 @@ pub(super) struct Conversation {
 /// The conversation, with neighbours of one role as one message: all results of a turn's tool calls
 /// must stand in one user message, before anything else in it. An answer of `provider`'s own is sent as it was.
 pub(super) fn conversation(request: &ModelRequest, provider: &str) -> Result<Conversation, ErrorInfo> {
-    let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
+    let mut said: Vec<(&'static str, Vec<Value>)> = Vec::new();
     let mut container = None;
     for (position, message) in request.messages.iter().enumerate() {
         let role = match message.role {
@@ -32,7 +32,7 @@ pub(super) fn conversation(request: &ModelRequest, provider: &str) -> Result<Con
             Role::Assistant => "assistant",
         };
         let mut blocks = match native_blocks(message, provider) {
-            Some(blocks) => replay(blocks),
+            Some(blocks) => replay(blocks, message),
             None => blocks(message, position)?,
         };
         if let Some(native) = message.native.as_ref().filter(|native| native.provider == provider) {
@@ -44,12 +44,16 @@ pub(super) fn conversation(request: &ModelRequest, provider: &str) -> Result<Con
         {
             block["cache_control"] = json!(mark);
         }
-        match turns.last_mut() {
-            Some((last, turn)) if *last == role => turn.extend(blocks),
-            _ => turns.push((role, blocks)),
-        }
+        push(&mut said, role, blocks);
     }
-    turns.retain(|(_, blocks)| !blocks.is_empty());
+    let mut turns = Vec::new();
+    let last = said.len().saturating_sub(1);
+    for (position, (role, mut blocks)) in said.into_iter().enumerate() {
+        if role == "assistant" {
+            close(&mut blocks, position == last);
+        }
+        push(&mut turns, role, blocks);
+    }
     for (_, blocks) in turns.iter_mut().filter(|(role, _)| *role == "user") {
         // A stable sort, so that the order is kept otherwise.
         blocks.sort_by_key(|block| block["type"] != "tool_result");
@@ -64,6 +68,26 @@ pub(super) fn conversation(request: &ModelRequest, provider: &str) -> Result<Con
     let has_file_ids = turns.iter().flat_map(|(_, blocks)| blocks).any(names_file);
     let messages = turns.into_iter().map(|(role, blocks)| json!({"role": role, "content": blocks})).collect();
     Ok(Conversation { system: system(&request.messages)?, messages, container, has_file_ids })
+}
+
+/// Adds what one side says: to what it said last, where the other side has not spoken since.
+fn push(turns: &mut Vec<(&'static str, Vec<Value>)>, role: &'static str, blocks: Vec<Value>) {
+    match turns.last_mut() {
+        _ if blocks.is_empty() => {}
+        Some((last, turn)) if *last == role => turn.extend(blocks),
+        _ => turns.push((role, blocks)),
+    }
+}
+
+/// Takes off an answer what the API refuses in one that broke off: thinking that led to nothing, and calls of the
+/// provider's own tools without a result. The last answer may still get these.
+fn close(blocks: &mut Vec<Value>, is_last: bool) {
+    if !is_last {
+        let results: Vec<Value> = blocks.iter().filter_map(|block| block.get("tool_use_id").cloned()).collect();
+        let is_server_call = |block: &Value| block["type"] == "server_tool_use" || block["type"] == "mcp_tool_use";
+        blocks.retain(|block| !is_server_call(block) || results.contains(&block["id"]));
+    }
+    while blocks.pop_if(|block| is_thinking(block)).is_some() {}
 }
 
 fn system(messages: &[Message]) -> Result<Option<Value>, ErrorInfo> {
@@ -120,12 +144,17 @@ pub(super) fn thinking_blocks(message: &Message) -> &[Value] {
     message.extra.get("thinking_blocks").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// The blocks unchanged, but for ids that are changed in results, too.
-fn replay(blocks: &[Value]) -> Vec<Value> {
+/// The blocks unchanged, but for ids that are changed in results, too, and arguments that the calls were not carried
+/// out with.
+fn replay(blocks: &[Value], message: &Message) -> Vec<Value> {
     let mut blocks = blocks.to_vec();
     for block in blocks.iter_mut().filter(|block| block["type"] == "tool_use") {
-        if let Some(id) = block["id"].as_str() {
-            block["id"] = CallIdRule::Word.apply(id).into();
+        let Some(id) = block["id"].as_str() else { continue };
+        let call = message.tool_calls.iter().find(|call| call.id == id);
+        let input = call.map(|call| input(&call.function.arguments));
+        block["id"] = CallIdRule::Word.apply(id).into();
+        if let Some(input) = input {
+            block["input"] = input;
         }
     }
     blocks
@@ -183,9 +212,9 @@ pub(super) fn input(arguments: &str) -> Value {
     }
 }
 
-/// A text block; none for empty text, which the API refuses.
+/// A text block; none for blank text, which the API refuses.
 fn text_block(text: &str) -> Option<Value> {
-    (!text.is_empty()).then(|| json!({"type": "text", "text": text}))
+    (!text.trim().is_empty()).then(|| json!({"type": "text", "text": text}))
 }
 
 fn block(part: &Part) -> Result<Option<Value>, ErrorInfo> {

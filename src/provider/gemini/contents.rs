@@ -143,10 +143,21 @@ impl Contents<'_> {
         let mut parts = native.content["parts"].as_array().filter(|parts| !parts.is_empty())?.clone();
         // Vertex AI refuses ids, also those that it gave.
         let takes_ids = self.upstream.quirks.host == Host::Own;
+        // It may be an older model's.
+        let first_call = parts.iter_mut().find(|part| part.get("functionCall").is_some());
+        if let Some(part) = first_call.filter(|part| part.get("thoughtSignature").is_none())
+            && self.model.wants_signatures()
+        {
+            part["thoughtSignature"] = NO_SIGNATURE.into();
+        }
         let mut tool_calls = message.tool_calls.iter();
         for call in parts.iter_mut().filter_map(|part| part.get_mut("functionCall")) {
             // An id that was made up stands only in the message.
             let tool_call: Option<&MessageToolCall> = tool_calls.next();
+            // They may have been changed by who approved the call.
+            if let Some(tool_call) = tool_call {
+                call["args"] = arguments(&tool_call.function.arguments);
+            }
             let own_id = call["id"].as_str().map(str::to_owned);
             if !takes_ids && let Some(call) = call.as_object_mut() {
                 call.remove("id");

@@ -133,7 +133,10 @@ fn input(messages: &[Message], skipped: usize, is_stored: bool, upstream: &Upstr
                 Some(answer) => {
                     let calls = answer.iter().filter(|item| text(item, "type") == "custom_tool_call");
                     custom_calls.extend(calls.map(|item| text(item, "call_id")));
-                    items.extend(answer.iter().filter_map(|item| replayed(item, is_stored)));
+                    let before = items.len();
+                    items.extend(answer.iter().filter_map(|item| replayed(item, message, is_stored)));
+                    // Of an answer that broke off. The API refuses reasoning without what it led to.
+                    while items.len() > before && items.pop_if(|item| text(item, "type") == "reasoning").is_some() {}
                 }
                 None => answer(message, &mut items).map_err(at)?,
             },
@@ -158,8 +161,15 @@ fn native<'m>(message: &'m Message, upstream: &Upstream) -> Option<&'m [Value]> 
 }
 
 /// An item of an answer as it goes back. `None`: the server would look for what it has not kept.
-fn replayed(item: &Value, is_stored: bool) -> Option<Value> {
+fn replayed(item: &Value, message: &Message, is_stored: bool) -> Option<Value> {
     let mut item = item.clone();
+    // Who approved the call may have changed its arguments.
+    if text(&item, "type") == "function_call"
+        && let Some(call) = message.tool_calls.iter().find(|call| call.id == text(&item, "call_id"))
+        && !is_same_json(&call.function.arguments, text(&item, "arguments"))
+    {
+        item["arguments"] = call.function.arguments.as_str().into();
+    }
     if let Some(call_id) = item.get("call_id").and_then(Value::as_str) {
         let call_id = CallIdRule::Short.apply(call_id).into_owned();
         item["call_id"] = call_id.into();
@@ -173,6 +183,12 @@ fn replayed(item: &Value, is_stored: bool) -> Option<Value> {
         fields.retain(|name, value| !value.is_null() && (name != "content" || !list(value).is_empty()));
     }
     (is_whole || is_stored).then_some(item)
+}
+
+/// Whether two texts hold the same arguments; the empty one holds none.
+fn is_same_json(one: &str, other: &str) -> bool {
+    let read = |text: &str| serde_json::from_str::<Value>(if text.trim().is_empty() { "{}" } else { text }).ok();
+    one == other || read(one).is_some_and(|value| Some(value) == read(other))
 }
 
 /// An earlier answer, from its text and its calls.
