@@ -14,6 +14,8 @@ over_all_wires!(
     after_an_interrupt_in_reasoning,
     after_an_interrupt_in_text,
     after_an_interrupt_in_arguments,
+    no_call_takes_the_index_of_one_that_was_cut,
+    every_request_is_the_one_before_and_what_is_new,
 );
 
 /// What the conversation says of the first turn of [`Talk::waiting`], with the result of its call.
@@ -129,8 +131,6 @@ async fn after_an_interrupt_in_arguments(wire: Wire) {
     assert_eq!(talk.client.until_error().await["code"], "generation_ended");
 }
 
-over_all_wires!(no_call_takes_the_index_of_one_that_was_cut);
-
 async fn no_call_takes_the_index_of_one_that_was_cut(wire: Wire) {
     let (mut talk, mut model) = second_turn(wire).await;
     model.open_tool_call("call_2", r#"{"at":"s"#).await;
@@ -146,4 +146,24 @@ async fn no_call_takes_the_index_of_one_that_was_cut(wire: Wire) {
     indexes.push(talk.client.until("tool_call").await["index"].clone());
     let expected: Vec<Value> = (0..indexes.len()).map(Value::from).collect();
     assert_eq!(indexes, expected);
+}
+
+/// Providers bill less for a conversation whose beginning they have read before.
+async fn every_request_is_the_one_before_and_what_is_new(wire: Wire) {
+    let mut talk = Talk::started(wire, json!({})).await;
+    let (mut before, mut sizes) = (Vec::new(), Vec::new());
+    for number in 10..20 {
+        let mut model = talk.asked().await;
+        let lines = model.lines();
+        assert_eq!(lines[..before.len()], before[..]);
+        sizes.push(model.body().to_string().len());
+        before = lines;
+        model.reasoning("Let me see.", "c2ln").await;
+        model.tool_call(&format!("call_{number}"), r#"{"at":"sky"}"#).await;
+        model.end().await;
+        talk.client.until("tool_wait").await;
+        talk.result(&format!("call_{number}"), "blue").await;
+    }
+    let grown: Vec<usize> = sizes.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(grown.iter().all(|bytes| *bytes == grown[1]), "each turn adds as much: {grown:?}");
 }

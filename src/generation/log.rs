@@ -211,7 +211,8 @@ impl Log {
     pub fn text_after(&self, after: u64) -> String {
         let state = self.lock();
         let mut text = String::new();
-        for segment in &state.segments {
+        let from = state.segments.partition_point(|segment| segment.last() <= after);
+        for segment in state.segments.range(from..) {
             if let Segment::Run(run) = segment
                 && run.part == Part::Text
             {
