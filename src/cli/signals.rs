@@ -1,4 +1,4 @@
-//! Ctrl-C, and the signal with which service managers stop a program.
+//! Signals: Ctrl-C, that with which service managers stop a program, another size of the terminal.
 
 use std::io;
 
@@ -6,6 +6,8 @@ use std::io;
 pub(super) struct Signals {
     #[cfg(unix)]
     kinds: Vec<tokio::signal::unix::Signal>,
+    #[cfg(not(unix))]
+    is_interrupt: bool,
 }
 
 #[cfg(unix)]
@@ -15,6 +17,13 @@ impl Signals {
         use tokio::signal::unix::{SignalKind, signal};
 
         Ok(Self { kinds: vec![signal(SignalKind::interrupt())?] })
+    }
+
+    /// The terminal has another size.
+    pub fn resize() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        Ok(Self { kinds: vec![signal(SignalKind::window_change())?] })
     }
 
     /// Everything that asks a server to stop.
@@ -45,17 +54,22 @@ impl Signals {
 impl Signals {
     /// Ctrl-C.
     pub fn interrupt() -> io::Result<Self> {
-        Ok(Self {})
+        Ok(Self { is_interrupt: true })
+    }
+
+    /// The terminal has another size: nobody says so here.
+    pub fn resize() -> io::Result<Self> {
+        Ok(Self { is_interrupt: false })
     }
 
     /// Everything that asks a server to stop.
     pub fn stop() -> io::Result<Self> {
-        Ok(Self {})
+        Self::interrupt()
     }
 
     /// The next of them. Cancel-safe.
     pub async fn next(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
+        if !self.is_interrupt || tokio::signal::ctrl_c().await.is_err() {
             std::future::pending().await
         }
     }

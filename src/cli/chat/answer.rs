@@ -7,13 +7,13 @@ use serde_json::Value;
 use tokenwire::{
     client::Received,
     protocol::{
-        Citation, ErrorCode, Event, EventFrame, FinishReason, GenerationId, Retry, Timing, TokenUsage, ToolCall,
-        ToolResultTaken,
+        Citation, DecidedBy, ErrorCode, Event, EventFrame, FinishReason, GenerationId, InputProgress, InputState,
+        Retry, Timing, TokenUsage, ToolCall, ToolDecision, ToolResultTaken,
         message::{Content, Message, MessageToolCall, Native, Role},
     },
 };
 
-use super::error_line;
+use super::{error_line, steering::Steering};
 
 /// What to show of an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub(super) enum Show {
     Reasoning(String),
     /// A whole line about something else than text.
     Note(String),
+    /// What somebody said while the answer was under way, at the place where the model heard it.
+    Question(String),
 }
 
 /// What to do next.
@@ -91,18 +93,25 @@ pub(super) struct Answer {
     sources: Vec<String>,
     /// Calls whose results the last assistant message still waits for, each with what is to be asked about it.
     unanswered: Vec<PendingCall>,
+    /// What the user says meanwhile.
+    pub steering: Steering,
 }
 
 impl Answer {
     pub fn new(id: GenerationId) -> Self {
         let (messages, calls, unanswered) = (Vec::new(), Vec::new(), Vec::new());
-        let (native, sources) = (None, Vec::new());
-        Self { id, is_cancelling: false, messages, text: String::new(), calls, native, sources, unanswered }
+        let (native, sources, steering) = (None, Vec::new(), Steering::default());
+        Self { id, is_cancelling: false, messages, text: String::new(), calls, native, sources, unanswered, steering }
     }
 
     /// Whether a call still waits for its result.
     pub fn is_unanswered(&self, call: &PendingCall) -> bool {
         self.unanswered.contains(call)
+    }
+
+    /// The calls that somebody has to say something about.
+    pub fn unanswered(&self) -> impl Iterator<Item = &PendingCall> {
+        self.unanswered.iter()
     }
 
     /// Takes what the client received.
@@ -116,8 +125,17 @@ impl Answer {
                     ErrorCode::AlreadyResolved | ErrorCode::CallNotFound | ErrorCode::GenerationEnded => {
                         note(format!("the result was not taken: {}", refused.error.message))
                     }
+                    // The question of what was said goes on without an answer of its own.
+                    ErrorCode::TooLate if self.steering.refused() => (None, Step::Wait),
+                    ErrorCode::BadField if self.steering.refused() => {
+                        note(format!("what you said was not taken: {}", refused.error.message))
+                    }
                     _ => (None, Step::Over(Ending::Failed(refused.error.to_string()))),
                 }
+            }
+            Received::InputAccepted(accepted) if accepted.id == self.id => {
+                self.steering.accepted(&accepted.input_id);
+                (None, Step::Wait)
             }
             Received::Disconnected(error) => note(format!("{}; reconnecting", error_line(&error))),
             Received::Reconnected => note("connected again; the answer goes on".to_owned()),
@@ -142,11 +160,8 @@ impl Answer {
             let calls_at = self.messages.iter().rposition(is_call).unwrap_or_default();
             self.messages.truncate(calls_at);
         }
-        if !self.text.is_empty() {
-            let mut message = Message::text(Role::Assistant, self.text);
-            message.native = self.native.filter(|_| self.calls.is_empty()).map(Box::new);
-            self.messages.push(message);
-        }
+        self.unanswered.clear();
+        self.end_answer();
         self.messages
     }
 
@@ -165,12 +180,11 @@ impl Answer {
             }
             Event::ToolApproval(approval) => (None, self.ask(Question::Approval, &[approval.call_id])),
             Event::ToolWait(wait) => (None, self.ask(Question::Result, &wait.call_ids)),
-            Event::ToolDecision(decision) if !decision.approved => {
-                let content = Content::Text("The user did not allow this call.".to_owned());
-                let (call_id, is_error, by_server) = (decision.call_id, true, false);
-                self.result_taken(ToolResultTaken { call_id, content, is_error, by_server });
-                note("denied".to_owned())
+            Event::ToolDecision(decision) if !decision.approved => self.denied(decision),
+            Event::ToolDecision(decision) if decision.by == DecidedBy::Server => {
+                note("allowed by the server".to_owned())
             }
+            Event::Input(input) => self.input(input),
             Event::ToolProgress(progress) => note(progress.message.unwrap_or_else(|| "the tool goes on".to_owned())),
             Event::ToolResult(taken) => {
                 let told = taken.by_server.then(|| Show::Note(format!("result: {}", taken.content.plain_text())));
@@ -237,6 +251,49 @@ impl Answer {
                 })
                 .collect(),
         )
+    }
+
+    /// A call is not carried out.
+    fn denied(&mut self, decision: ToolDecision) -> (Option<Show>, Step) {
+        let (who, told) = match decision.by {
+            DecidedBy::Client => ("denied", "The user did not allow this call"),
+            DecidedBy::Server => ("denied by the server", "This call is not allowed"),
+        };
+        let because = decision.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        let content = Content::Text(format!("{told}{because}"));
+        let (call_id, is_error, by_server) = (decision.call_id, true, false);
+        let step = self.result_taken(ToolResultTaken { call_id, content, is_error, by_server });
+        (Some(Show::Note(format!("{who}{because}"))), step)
+    }
+
+    /// The model hears what somebody has said meanwhile, or it never will.
+    fn input(&mut self, input: InputState) -> (Option<Show>, Step) {
+        if input.state == InputProgress::Dropped {
+            self.steering.dropped(&input.input_id);
+            return (None, Step::Wait);
+        }
+        self.steering.applied(&input.input_id);
+        self.end_answer();
+        let text: Vec<String> = input.messages.iter().map(Message::plain_text).collect();
+        self.messages.extend(input.messages);
+        (Some(Show::Question(text.join("\n"))), Step::Wait)
+    }
+
+    /// Makes a message of what was said so far. Calls that were cut off with it count for nothing; those that wait
+    /// for a result get none any more.
+    fn end_answer(&mut self) {
+        let native = self.native.take().filter(|_| self.calls.is_empty());
+        self.calls.clear();
+        for call in std::mem::take(&mut self.unanswered) {
+            let mut message = Message::text(Role::Tool, "The user interrupted before this call had a result.");
+            message.tool_call_id = Some(call.call_id.to_string());
+            self.messages.push(message);
+        }
+        if !self.text.is_empty() {
+            let mut message = Message::text(Role::Assistant, std::mem::take(&mut self.text));
+            message.native = native.map(Box::new);
+            self.messages.push(message);
+        }
     }
 
     /// Makes a message of what was said so far and the calls in it, if there are any.

@@ -4,13 +4,17 @@
 pub(super) const HELP: &str = "\
 /model        the model, and those that the server offers
 /model NAME   talk to another one
+/tools        the tools that the model may call
 /new          a new conversation
 /quit         leave; so does Ctrl-D
+While it answers:
+text          say it as soon as it has come to an end or called a tool
+!text         cut it off, and say it now
 Ctrl-C        stop the answer; twice, or when there is none: leave
 Everything else goes to the model. The demo model knows /error CODE, /stall and /refuse.
 ";
 
-const NAMES: &[&str] = &["/help", "/model", "/new", "/quit", "/exit"];
+const NAMES: &[&str] = &["/help", "/model", "/tools", "/new", "/quit", "/exit"];
 
 /// What a line asks for.
 #[derive(Debug, PartialEq)]
@@ -19,6 +23,7 @@ pub(super) enum Command {
     Help,
     ShowModels,
     SetModel(String),
+    ShowTools,
     New,
     Quit,
     /// A typing error for this command.
@@ -35,6 +40,7 @@ impl Command {
             ("/help" | "/?", _) => Self::Help,
             ("/model", "") => Self::ShowModels,
             ("/model", model) => Self::SetModel(model.to_owned()),
+            ("/tools", _) => Self::ShowTools,
             ("/new", _) => Self::New,
             ("/quit" | "/exit", _) => Self::Quit,
             (name, _) if name.starts_with('/') => {

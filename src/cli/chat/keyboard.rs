@@ -25,6 +25,9 @@ pub(super) struct Keyboard {
 
 struct Request {
     prompt: String,
+    /// What stands in the line already.
+    initial: String,
+    is_remembered: bool,
     answer: oneshot::Sender<Typed>,
 }
 
@@ -36,11 +39,13 @@ impl Keyboard {
         let mut editor = DefaultEditor::new()?;
         let (requests, received) = mpsc::sync_channel::<Request>(1);
         thread::spawn(move || {
-            for Request { prompt, answer } in received {
-                let typed = match editor.readline(&prompt) {
+            for Request { prompt, initial, is_remembered, answer } in received {
+                let typed = match editor.readline_with_initial(&prompt, (&initial, "")) {
                     Ok(line) => {
-                        // History is a convenience; without it the line still counts.
-                        let _ = editor.add_history_entry(&line);
+                        if is_remembered {
+                            // History is a convenience; without it the line still counts.
+                            let _ = editor.add_history_entry(&line);
+                        }
                         Typed::Line(line)
                     }
                     Err(ReadlineError::Interrupted) => Typed::Interrupted,
@@ -53,11 +58,21 @@ impl Keyboard {
         Ok(Self { requests })
     }
 
-    /// Begins to ask for a line. One at a time: the one before must have been answered.
-    pub fn ask(&self, prompt: &str) -> Editing {
+    /// Begins to ask for a question, with `initial` in the line already. It can be had again with the arrow keys.
+    /// One line at a time: the one before must have been answered.
+    pub fn question(&self, initial: String) -> Editing {
+        self.request("> ".to_owned(), initial, true)
+    }
+
+    /// Begins to ask for something else.
+    pub fn ask(&self, prompt: String, initial: String) -> Editing {
+        self.request(prompt, initial, false)
+    }
+
+    fn request(&self, prompt: String, initial: String, is_remembered: bool) -> Editing {
         let (answer, editing) = oneshot::channel();
         // A thread that is gone or busy drops the sender, which reads as the end.
-        let _ = self.requests.try_send(Request { prompt: prompt.to_owned(), answer });
+        let _ = self.requests.try_send(Request { prompt, initial, is_remembered, answer });
         editing
     }
 }

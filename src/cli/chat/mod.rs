@@ -1,44 +1,54 @@
 //! `tokenwire chat`: a conversation in the terminal.
 //!
 //! ```text
-//!   keyboard ─┐                    ┌─► screen
-//!   Ctrl-C   ─┼─► Chat ── Answer ──┤
-//!   server   ─┘                    └─► server
+//!   keyboard, keys ─┐                    ┌─► screen
+//!   Ctrl-C         ─┼─► Chat ── Answer ──┤
+//!   server         ─┘                    └─► server
 //! ```
 //!
 //! [`Chat`] waits for all three at once. What they mean for the answer under way is decided by
-//! [`Answer`], which does no I/O.
+//! [`Answer`], which does no I/O. The line editor has the terminal between answers, and where the user is asked about a
+//! tool; while an answer streams, [`keys`] reads what is typed.
 
 mod answer;
 mod command;
 mod connect;
+mod follow;
 mod input;
 mod keyboard;
+mod keys;
+mod mcp;
 mod screen;
+mod steering;
 #[cfg(test)]
 mod tests;
+mod typing;
 
 use std::{
-    collections::VecDeque,
+    collections::HashSet,
     error::Error,
     io::{IsTerminal, stdin},
     path::PathBuf,
+    time::Duration,
 };
 
 use tokenwire::{
     client::{Client, ClientError},
     protocol::{
-        Approve, ClientFrame, Deny, GenerationId, Start, ToolResult,
-        message::{Content, Message, Role, Tool},
+        GenerationId, Start,
+        message::{Message, Role, Tool},
     },
 };
 
 use self::{
-    answer::{Answer, Ending, PendingCall, Question, Step},
+    answer::{Answer, Ending, Show},
     command::{Command, HELP},
     connect::{Upstream, default_model},
+    follow::Lost,
     keyboard::{Editing, Keyboard, Typed, typed},
+    mcp::{McpArgs, Told},
     screen::Screen,
+    typing::Typing,
 };
 use super::{ConfigArgs, Failure, log, runtime, signals::Signals};
 
@@ -47,7 +57,9 @@ use super::{ConfigArgs, Failure, log, runtime, signals::Signals};
 /// Talks to a running server, or starts one inside when none is running. With a prompt as an
 /// argument or from a pipe it answers that and ends; the answer goes to stdout, all else to stderr.
 ///
-/// Ctrl-C stops the answer and keeps the conversation; a second one leaves.
+/// Ctrl-C stops the answer and keeps the conversation; a second one leaves. In a conversation, a line
+/// that is typed while it answers is said as soon as the answer has come to an end or called a tool;
+/// one that begins with `!` cuts it off and is said at once.
 #[derive(clap::Args)]
 pub(super) struct ChatArgs {
     /// What to ask. Without it, and at a terminal: a conversation
@@ -61,6 +73,8 @@ pub(super) struct ChatArgs {
     /// Tools that the model may call: a JSON list as in chat completions. You are asked for the results
     #[arg(long, value_name = "FILE")]
     tools: Option<PathBuf>,
+    #[command(flatten)]
+    mcp: McpArgs,
     /// The server [default: ws:// and the configured listen address; started inside when none answers]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -80,7 +94,7 @@ pub(super) fn run(args: ChatArgs) -> Result<(), Failure> {
         let mut signals =
             Signals::interrupt().map_err(|error| Failure::new(format!("cannot wait for Ctrl-C: {error}")))?;
         let finding = async {
-            let (upstream, client) = Upstream::find(args.url, args.key, args.config).await?;
+            let (upstream, client) = Upstream::find(args.url, args.key, args.config, args.mcp).await?;
             let models = match &args.model {
                 Some(_) if prompt.is_some() => Vec::new(),
                 _ => upstream.models().await,
@@ -100,8 +114,15 @@ pub(super) fn run(args: ChatArgs) -> Result<(), Failure> {
             upstream,
             client: Some(client),
             signals,
+            resizes: Signals::resize()
+                .map_err(|error| Failure::new(format!("cannot wait for the terminal's size: {error}")))?,
             screen: Screen::new(),
             keyboard: None,
+            is_talk: prompt.is_none(),
+            typing: Typing::default(),
+            next_question: None,
+            allowed: HashSet::new(),
+            told: Told::default(),
             unfinished_line: None,
         };
         let outcome = match prompt {
@@ -111,9 +132,15 @@ pub(super) fn run(args: ChatArgs) -> Result<(), Failure> {
         if let Some(client) = chat.client {
             client.close().await;
         }
+        chat.upstream.end().await;
         outcome
     })
 }
+
+/// How long a question waits for MCP servers. A package runner may have to download them first.
+const MCP_START: Duration = Duration::from_secs(60);
+/// How long a conversation waits for them before its first question.
+const MCP_GREETING: Duration = Duration::from_secs(5);
 
 /// A conversation.
 struct Chat {
@@ -126,9 +153,20 @@ struct Chat {
     /// `None` after a loss for good; the next question connects anew.
     client: Option<Client>,
     signals: Signals,
+    resizes: Signals,
     screen: Screen,
     /// `None` when there is nobody to ask.
     keyboard: Option<Keyboard>,
+    /// Whether questions follow until the user leaves.
+    is_talk: bool,
+    /// What is typed while an answer streams. What is left of it begins the next line.
+    typing: Typing,
+    /// What the last answer came too early for.
+    next_question: Option<String>,
+    /// Tools whose calls need no approval any more.
+    allowed: HashSet<String>,
+    /// Which MCP servers the user has been told of.
+    told: Told,
     /// A line that is still being edited though nobody needs it any more.
     unfinished_line: Option<Editing>,
 }
@@ -147,6 +185,7 @@ impl Chat {
             // For the results of tools; without it they cannot be asked for.
             self.keyboard = Keyboard::new().ok();
         }
+        self.wait_for_mcp(MCP_START).await?;
         match self.ask(prompt).await? {
             Outcome::Ended(Ending::Finished(_)) => Ok(()),
             Outcome::Ended(Ending::Failed(why)) => Err(Failure::new(why)),
@@ -159,12 +198,19 @@ impl Chat {
         let keyboard = Keyboard::new().map_err(|error| Failure::new(format!("cannot read the terminal: {error}")))?;
         self.keyboard = Some(keyboard);
         self.greet();
+        self.wait_for_mcp(MCP_GREETING).await?;
         loop {
-            let line = match self.line().await {
-                Typed::Line(line) => line,
-                Typed::Interrupted | Typed::End => return Ok(()),
+            let command = match self.next_question.take() {
+                Some(question) => {
+                    self.screen.show(&Show::Question(question.clone()));
+                    Command::Ask(question)
+                }
+                None => match self.line().await {
+                    Typed::Line(line) => Command::parse(&line),
+                    Typed::Interrupted | Typed::End => return Ok(()),
+                },
             };
-            match Command::parse(&line) {
+            match command {
                 Command::Nothing => {}
                 Command::Quit => return Ok(()),
                 Command::Help => self.screen.say(HELP),
@@ -173,12 +219,14 @@ impl Chat {
                     self.screen.note("a new conversation");
                 }
                 Command::ShowModels => self.show_models(),
+                Command::ShowTools => self.show_tools().await,
                 Command::SetModel(model) => {
                     self.screen.note(&format!("model {model}"));
                     self.model = model;
                 }
                 Command::Mistyped(meant) => self.screen.note(&format!("did you mean {meant}? See /help")),
                 Command::Ask(prompt) => {
+                    self.wait_for_mcp(Duration::ZERO).await?;
                     match self.ask(prompt).await {
                         Ok(Outcome::Ended(Ending::Failed(why))) => self.screen.note(&format!("failed: {why}")),
                         Ok(Outcome::Ended(_)) => {}
@@ -192,13 +240,14 @@ impl Chat {
     }
 
     fn greet(&mut self) {
-        let place = match self.upstream.is_inside {
+        let place = match self.upstream.is_inside() {
             true => "a server inside",
             false => &self.upstream.url,
         };
         let version = env!("CARGO_PKG_VERSION");
         self.screen.say(&format!(
-            "tokenwire {version}, talking to {} at {place}\nCtrl-C stops an answer, and leaves when there is none. /help for more.\n",
+            "tokenwire {version}, talking to {} at {place}\n\
+             While it answers: type to add something, !text cuts in, Ctrl-C stops it. /help for more.\n",
             self.model
         ));
     }
@@ -211,17 +260,42 @@ impl Chat {
         self.screen.say(&list);
     }
 
+    async fn show_tools(&mut self) {
+        let mut lines = match self.upstream.tools().await {
+            Some(list) => list.lines(),
+            None => "  the server does not say which tools it has\n".to_owned(),
+        };
+        for tool in &self.tools {
+            lines.push_str(&format!("  {}  (yours: you are asked for the result)\n", tool.function.name));
+        }
+        if lines.is_empty() {
+            lines.push_str("  none; `--mcp` adds those of an MCP server, see `tokenwire chat --help`\n");
+        }
+        self.screen.say(&lines);
+    }
+
+    /// Waits for MCP servers that are starting, and says which of them are not there.
+    async fn wait_for_mcp(&mut self, limit: Duration) -> Result<(), Failure> {
+        if !self.upstream.has_mcp() {
+            return Ok(());
+        }
+        tokio::select! {
+            () = self.told.wait(&self.upstream, &mut self.screen, limit) => Ok(()),
+            () = self.signals.next() => Err(Failure::interrupted()),
+        }
+    }
+
     /// Waits for a line; meanwhile the connection is kept alive.
     async fn line(&mut self) -> Typed {
         let Some(keyboard) = &self.keyboard else { return Typed::End };
         if let Some(mut unfinished) = self.unfinished_line.take() {
             // The line editor cannot be taken back.
-            self.screen.note("the result is not needed any more; press Enter");
+            self.screen.note("the answer is not needed any more; press Enter");
             if typed(&mut unfinished).await == Typed::End {
                 return Typed::End;
             }
         }
-        let mut editing = keyboard.ask("> ");
+        let mut editing = keyboard.question(self.typing.take());
         loop {
             tokio::select! {
                 typed = typed(&mut editing) => return typed,
@@ -250,6 +324,13 @@ impl Chat {
         let mut answer = Answer::new(id.clone());
         let outcome = self.follow(&id, &mut client, &mut answer).await;
         self.screen.end_line();
+        if let Some(unheard) = answer.steering.take_unheard() {
+            match &outcome {
+                Ok(Outcome::Ended(Ending::Finished(_))) => self.next_question = Some(unheard),
+                // Whether it is still meant is for the user to say.
+                _ => self.typing.put_before(&unheard),
+            }
+        }
         let has_connection = !matches!(&outcome, Err(Lost(_)));
         if has_connection {
             self.client = Some(client);
@@ -281,100 +362,12 @@ impl Chat {
         start.tools = self.tools.clone();
         start
     }
-
-    /// Follows an answer to its end.
-    async fn follow(&mut self, id: &GenerationId, client: &mut Client, answer: &mut Answer) -> Result<Outcome, Lost> {
-        let mut calls: VecDeque<PendingCall> = VecDeque::new();
-        let mut editing: Option<(PendingCall, Editing)> = None;
-        loop {
-            while editing.is_none()
-                && let Some(call) = calls.pop_front()
-            {
-                if !answer.is_unanswered(&call) {
-                    continue;
-                }
-                let Some(keyboard) = &self.keyboard else {
-                    client.cancel(id).await;
-                    let why = format!("the model called {} and there is no terminal to ask for the result", call.name);
-                    return Ok(Outcome::Ended(Ending::Failed(why)));
-                };
-                self.screen.end_line();
-                let line = keyboard.ask(&match call.question {
-                    Question::Approval => format!("allow {}? y, or why not> ", call.name),
-                    Question::Result => format!("result of {}> ", call.name),
-                });
-                editing = Some((call, line));
-            }
-            let step = tokio::select! {
-                received = client.next() => {
-                    let (show, step) = answer.received(received.map_err(|error| Lost(error_line(&error)))?);
-                    if let Some(show) = show {
-                        self.screen.show(&show);
-                    }
-                    match step {
-                        // Nobody reads any more: `tokenwire chat ... | head -1`. Then nobody should pay either.
-                        Step::Wait if self.screen.is_closed() => answer.interrupted(),
-                        step => step,
-                    }
-                }
-                () = self.signals.next() => answer.interrupted(),
-                (call, typed) = result(&mut editing) => match typed {
-                    Typed::Line(line) => {
-                        let (id, call_id) = (id.clone(), call.call_id.to_string());
-                        client.send(match (call.question, line.trim()) {
-                            (Question::Result, _) => {
-                                let content = Content::Text(line);
-                                ClientFrame::ToolResult(ToolResult { id, call_id, content, is_error: false })
-                            }
-                            (Question::Approval, "y" | "yes") => {
-                                ClientFrame::Approve(Approve { id, call_id, arguments: None })
-                            }
-                            (Question::Approval, reason) => {
-                                let reason = Some(reason.to_owned()).filter(|reason| !reason.is_empty());
-                                ClientFrame::Deny(Deny { id, call_id, reason })
-                            }
-                        }).await;
-                        Step::Wait
-                    }
-                    Typed::Interrupted | Typed::End => answer.interrupted(),
-                },
-            };
-            match step {
-                Step::Wait => {}
-                Step::Cancel if !client.is_connected() => {
-                    return Err(Lost("given up: there is no connection".to_owned()));
-                }
-                Step::Cancel => client.cancel(id).await,
-                Step::Ask(unanswered) => calls.extend(unanswered),
-                Step::Over(ending) => {
-                    self.unfinished_line = editing.map(|(_, line)| line);
-                    return Ok(Outcome::Ended(ending));
-                }
-                Step::Leave => return Ok(Outcome::Left),
-            }
-        }
-    }
 }
-
-/// The connection is lost for good, and why.
-struct Lost(String);
 
 /// What comes next from the server, or never anything without a connection. Cancel-safe.
 async fn next(client: &mut Option<Client>) -> Result<(), ClientError> {
     match client {
         Some(client) => client.next().await.map(|_| ()),
-        None => std::future::pending().await,
-    }
-}
-
-/// The result that is being typed, or never anything. Cancel-safe.
-async fn result(editing: &mut Option<(PendingCall, Editing)>) -> (PendingCall, Typed) {
-    let typed = match editing {
-        Some((_, line)) => typed(line).await,
-        None => std::future::pending().await,
-    };
-    match editing.take() {
-        Some((call, _)) => (call, typed),
         None => std::future::pending().await,
     }
 }
