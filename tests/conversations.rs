@@ -266,6 +266,7 @@ async fn lists_and_history_come_in_pages() {
     let first = get(&server, "/v1/conversations?limit=2").await;
     assert_eq!(ids(&first), ["a", "c"]);
     let one = &first["data"][0];
+    assert_eq!(one["latest"], "more");
     assert_eq!((&one["title"], &one["generations"], &one["running"]), (&json!("a"), &json!(2), &json!(0)));
     assert!(one["created_at"].as_u64().unwrap() <= one["updated_at"].as_u64().unwrap());
     let second = get(&server, &format!("/v1/conversations?limit=2&cursor={}", first["next"])).await;
@@ -303,6 +304,60 @@ async fn lists_and_history_come_in_pages() {
         let (status, _) = http(server.address, ANN, "GET", &format!("/v1/conversations{wrong}"), Value::Null).await;
         assert_eq!(status, 400, "{wrong}");
     }
+}
+
+#[tokio::test]
+async fn history_has_tool_calls_results_and_applied_input_at_their_place() {
+    let mut server = two_principals(|config| config.retention.seconds = 1).await;
+    let mut ann = server.client_with_key(ANN).await;
+    let function = json!({"name": "look", "parameters": {"type": "object"}});
+    ann.watch("c1", 0).await;
+    ann.send(with(say("g1", "Where?"), json!({"tools": [{"type": "function", "function": function}]}))).await;
+    let mut call = server.upstream.call().await;
+    call.text("I look.").await;
+    call.tool_call(0, "call_1", "look", r#"{"at":1}"#).await;
+    call.finish_reason("tool_calls").await;
+    call.done().await;
+    ann.until("tool_wait").await;
+    ann.send(json!({"type": "tool_result", "id": "g1", "call_id": "call_1", "content": "a cat"})).await;
+    let mut call = server.upstream.call().await;
+    call.text("A cat").await;
+    ann.until_text("g1", "I look.A cat").await;
+    let input = |text: &str, interrupt: bool| {
+        let messages = json!([{"role": "user", "content": text}]);
+        json!({"type": "input", "id": "g1", "interrupt": interrupt, "messages": messages})
+    };
+    ann.send(input("Which one?", true)).await;
+    ann.until("input").await;
+    let mut call = server.upstream.call().await;
+    call.text("Tom.").await;
+    ann.until_text("g1", "I look.A catTom.").await;
+    ann.send(input("Too late", false)).await;
+    ann.until("input_accepted").await;
+    let said = |role: &str, text: &str| json!({"role": role, "content": text});
+    let called = json!({"id": "call_1", "type": "function", "function": {"name": "look", "arguments": r#"{"at":1}"#}});
+    let expected = json!([
+        with(said("assistant", "I look."), json!({"tool_calls": [called]})),
+        with(said("tool", "a cat"), json!({"tool_call_id": "call_1"})),
+        said("assistant", "A cat"),
+        said("user", "Which one?"),
+        said("assistant", "Tom."),
+    ]);
+    let entry = |history: Value| history["data"][0].clone();
+    let running = entry(get(&server, "/v1/conversations/c1").await);
+    assert_eq!((&running["state"], &running["answer"]), (&json!("running"), &expected));
+    assert_eq!(running["text"], "I look.A catTom.");
+    ann.cancel("g1").await;
+    ann.end_of("g1").await;
+    // What was dropped was not said.
+    let ended = entry(get(&server, "/v1/conversations/c1").await);
+    assert_eq!((&ended["state"], &ended["answer"]), (&json!("cancelled"), &expected));
+    // And all of it stays when the log goes.
+    run(&mut server, &mut ann, say_in("unwatched", "g2", "Two"), "x").await;
+    until_listed(&server, &["c1"]).await;
+    ann.attach("g1", 0).await;
+    assert_eq!(ann.until_error().await["code"], "generation_not_found");
+    assert_eq!(entry(get(&server, "/v1/conversations/c1").await), ended);
 }
 
 #[tokio::test]
@@ -349,6 +404,16 @@ async fn a_token_lets_others_look_on_and_nothing_else() {
     assert_eq!(bob.expect("error").await["code"], "conversation_not_found", "the token is that of one conversation");
     bob.send(watch.clone()).await;
     read_generation(&mut bob, "g1").await;
+    for (path, token, status) in [("c1", &*token, 200), ("c2", &token, 404), ("c1", "x", 404)] {
+        let header = format!("{BOB}\r\ntokenwire-share: {token}");
+        let path = format!("/v1/conversations/{path}");
+        let (answer, history) = http(server.address, &header, "GET", &path, Value::Null).await;
+        assert_eq!(answer, status, "{path}");
+        assert_eq!(history["data"][0]["text"] == "1", status == 200, "{history}");
+        // It lets nobody change anything.
+        let (answer, _) = http(server.address, &header, "DELETE", &path, Value::Null).await;
+        assert_eq!(answer, 404, "{path}");
+    }
     ann.send(say("g2", "Two")).await;
     let mut call = server.upstream.call().await;
     ann.until("started").await;

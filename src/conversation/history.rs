@@ -3,14 +3,18 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
-use tokenwire_protocol::Event;
+use tokenwire_protocol::{
+    Event,
+    message::{Message, Role},
+};
 
-use super::{Answer, Conversation, Started};
+use super::{Answer, Conversation, Started, answer};
 use crate::generation::Generation;
 
 /// How a generation went, as far as a page shows it.
 pub(crate) struct Outcome {
-    text: String,
+    /// What it has added to the conversation.
+    answer: Vec<Message>,
     /// The terminal event; none while it runs.
     end: Option<Event>,
 }
@@ -27,18 +31,20 @@ impl Outcome {
             // It is there already.
             *text = None;
         }
-        Self { text: generation.text(), end }
+        Self { answer: answer::of(generation.log()), end }
     }
 
     pub fn bytes(&self) -> usize {
-        self.text.len()
+        answer::byte_len(&self.answer)
     }
 
     fn write(&self, entry: &mut Map<String, Value>) {
         let mut put = |key: &str, value: Value| entry.insert(key.to_owned(), value);
         let state = self.end.as_ref().map_or("running", Event::type_name);
         put("state", state.into());
-        put("text", self.text.as_str().into());
+        let by_model = self.answer.iter().filter(|message| message.role == Role::Assistant);
+        put("text", by_model.map(Message::plain_text).collect::<String>().into());
+        put("answer", json!(self.answer));
         let usage = match &self.end {
             Some(Event::Finished(end)) => {
                 put("finish_reason", json!(end.reason));
@@ -72,6 +78,9 @@ impl Conversation {
             "running": started.iter().filter(is_running).count(),
             "shared": state.share.is_some(),
         });
+        if let Some(started) = started.last() {
+            summary["latest"] = json!(started.id);
+        }
         if let Some(title) = &state.title {
             summary["title"] = title.as_str().into();
         }

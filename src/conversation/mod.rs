@@ -18,7 +18,7 @@ use std::{
     time::SystemTime,
 };
 
-use tokenwire_protocol::{ConnectionFrame, ConversationChange, ConversationFrame, ConversationId};
+use tokenwire_protocol::{ConnectionFrame, ConversationChange, ConversationFrame, ConversationId, GenerationId};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -31,6 +31,7 @@ use crate::{
     },
 };
 
+mod answer;
 pub mod history;
 mod owned;
 mod title;
@@ -73,6 +74,7 @@ struct Change {
 
 #[derive(Clone)]
 struct Started {
+    id: GenerationId,
     at: SystemTime,
     answer: Answer,
 }
@@ -161,7 +163,11 @@ impl Conversation {
         let frame = Utf8Bytes::from(ConnectionFrame::Conversation(frame).to_json());
         let now = SystemTime::now();
         state.bytes += frame.len();
-        let started = generation.map(|generation| Started { at: now, answer: Answer::Kept(generation.clone()) });
+        let started = generation.map(|generation| Started {
+            id: generation.id().clone(),
+            at: now,
+            answer: Answer::Kept(generation.clone()),
+        });
         state.changes.push_back(Change { seq, frame, started });
         state.tail = seq;
         state.updated_at = now;

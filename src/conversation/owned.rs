@@ -55,6 +55,11 @@ impl Conversations {
         self.lock().find(principal, id).filter(|conversation| conversation.has_begun())
     }
 
+    /// Somebody's, for who has the token that the owner made.
+    pub fn get_shared(&self, id: &ConversationId, token: &str) -> Option<Arc<Conversation>> {
+        self.lock().find_shared(id, &sha256_hex(token)).cloned()
+    }
+
     /// A page of the principal's, last changed first, and the `before` of the next one, if there is one.
     pub fn list(
         &self,
@@ -92,7 +97,7 @@ impl Conversations {
     ) -> Option<Reader> {
         let hash = sha256_hex(token);
         let shelf = self.lock();
-        let conversation = shelf.shared.get(&hash).filter(|conversation| conversation.id() == id)?;
+        let conversation = shelf.find_shared(id, &hash)?;
         Some(conversation.reader(after, epoch, Some(hash)))
     }
 
@@ -204,6 +209,11 @@ impl Conversations {
 impl Shelf {
     fn find(&self, principal: &Principal, id: &ConversationId) -> Option<Arc<Conversation>> {
         self.principals.get(principal)?.by_id.get(id).map(|(_, conversation)| conversation.clone())
+    }
+
+    /// The conversation of that name that is shared with a token of that hash.
+    fn find_shared(&self, id: &ConversationId, hash: &str) -> Option<&Arc<Conversation>> {
+        self.shared.get(hash).filter(|conversation| conversation.id() == id)
     }
 
     /// The principal's conversation of that name; made when there is none.

@@ -222,6 +222,16 @@ impl Log {
         text
     }
 
+    /// Shows all that is kept, in order. `read` must not come back to this log.
+    pub fn visit(&self, mut read: impl FnMut(Chunk<'_>)) {
+        for segment in &self.lock().segments {
+            read(match segment {
+                Segment::Run(run) => Chunk::Deltas { part: &run.part, text: &run.text },
+                Segment::Event { event, frame, .. } => Chunk::Event { event, frame },
+            });
+        }
+    }
+
     /// A reader that continues after `after`; 0 reads from the start.
     ///
     /// Whether that place is still kept shows at the first [`Reader::next`].

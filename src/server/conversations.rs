@@ -8,6 +8,8 @@
 //! | `DELETE /v1/conversations/{id}` | 204; what runs in it is cancelled |
 //! | `POST /v1/conversations/{id}/share` | `{"token"}`, in place of the one before |
 //! | `DELETE /v1/conversations/{id}/share` | 204; who watches with the token is put out |
+//!
+//! With a `tokenwire-share` header, which has the token, the second one shows a conversation of somebody else's.
 
 use std::{sync::Arc, time::Duration};
 
@@ -42,6 +44,9 @@ const MAX_BODY_BYTES: usize = 16 << 10;
 /// How long a client has for it.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Carries a share token.
+const SHARE_HEADER: &str = "tokenwire-share";
+
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/v1/conversations", get(list))
@@ -53,6 +58,8 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
 struct Asked {
     principal: Principal,
     query: Option<String>,
+    /// The token of somebody else's conversation. In a header, because addresses are logged.
+    share: Option<String>,
     /// The conversation; `None` for what cannot be a name, and where there is none in the path.
     id: Option<ConversationId>,
 }
@@ -85,7 +92,8 @@ impl FromRequestParts<Arc<Shared>> for Asked {
         let Ok(principal) = shared.auth.authenticate(&parts.headers) else { return Err(unauthenticated()) };
         let id = Path::<String>::from_request_parts(parts, shared).await.ok();
         let query = parts.uri.query().map(str::to_owned);
-        Ok(Self { principal, query, id: id.and_then(|Path(id)| id.parse().ok()) })
+        let share = parts.headers.get(SHARE_HEADER).and_then(|token| token.to_str().ok()).map(str::to_owned);
+        Ok(Self { principal, query, share, id: id.and_then(|Path(id)| id.parse().ok()) })
     }
 }
 
@@ -124,7 +132,11 @@ async fn list(State(shared): State<Arc<Shared>>, asked: Asked) -> Result<Respons
 
 async fn history(State(shared): State<Arc<Shared>>, asked: Asked) -> Result<Response, Refused> {
     let (after, limit) = (asked.number("after")?.unwrap_or(0), asked.limit()?);
-    let conversation = conversations(&shared).get(&asked.principal, asked.id()?).ok_or_else(not_found)?;
+    let conversation = match &asked.share {
+        None => conversations(&shared).get(&asked.principal, asked.id()?),
+        Some(token) => conversations(&shared).get_shared(asked.id()?, token),
+    };
+    let conversation = conversation.ok_or_else(not_found)?;
     Ok(json_response(StatusCode::OK, &conversation.history(after, limit)))
 }
 

@@ -41,6 +41,7 @@ use crate::{
 };
 
 mod conversations;
+mod devices;
 mod files;
 mod origin;
 mod routes;
@@ -230,6 +231,7 @@ impl ServerBuilder {
             origins: origin::Policy::new(&config, address),
             sockets: AtomicUsize::new(0),
             shutdown: watch::Sender::new(Shutdown::No),
+            address,
             config,
         };
         Ok(Server { listener, address, shared: Arc::new(shared) })
@@ -246,6 +248,8 @@ pub struct Server {
 /// What every connection needs.
 struct Shared {
     config: Arc<Config>,
+    /// Where the server listens.
+    address: SocketAddr,
     hub: Arc<Hub>,
     models: Catalogue,
     mcp: Arc<McpServers>,

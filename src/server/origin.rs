@@ -17,8 +17,8 @@ pub(super) struct Policy {
     origins: Vec<String>,
     /// Host names in lower case, without port.
     hosts: Vec<String>,
-    /// The listen address, when it is one and not "any".
-    address: Option<IpAddr>,
+    /// The listen address.
+    address: IpAddr,
 }
 
 /// What is not allowed.
@@ -40,11 +40,7 @@ impl Forbidden {
 impl Policy {
     pub fn new(config: &Config, address: SocketAddr) -> Self {
         let lower = |list: &[String]| list.iter().map(|item| item.trim_end_matches('/').to_ascii_lowercase()).collect();
-        Self {
-            origins: lower(&config.allowed_origins),
-            hosts: lower(&config.allowed_hosts),
-            address: Some(address.ip()).filter(|ip| !ip.is_unspecified()),
-        }
+        Self { origins: lower(&config.allowed_origins), hosts: lower(&config.allowed_hosts), address: address.ip() }
     }
 
     /// Checks a request's `Host` and, where there is one, its `Origin`.
@@ -75,7 +71,10 @@ impl Policy {
     }
 
     fn is_own(&self, name: &str) -> bool {
-        is_loopback(name) || parse_ip(name).is_some_and(|ip| Some(ip) == self.address)
+        // Who listens on any address has more of them than it knows: behind a container's network, for one. None of them can
+        // be made to lead here by somebody else, as a name can.
+        let is_own = |ip: IpAddr| ip == self.address || (self.address.is_unspecified() && !ip.is_unspecified());
+        is_loopback(name) || parse_ip(name).is_some_and(is_own)
     }
 }
 
@@ -113,6 +112,10 @@ mod tests {
     use super::*;
 
     fn check(host: &str, origin: Option<&str>) -> Result<(), Forbidden> {
+        check_at([192, 0, 2, 7], host, origin)
+    }
+
+    fn check_at(address: [u8; 4], host: &str, origin: Option<&str>) -> Result<(), Forbidden> {
         let config = Config {
             allowed_origins: vec!["https://app.example.com".into(), "http://dev.example.com:3000".into()],
             allowed_hosts: vec!["stream.example.com".into()],
@@ -123,7 +126,7 @@ mod tests {
         if let Some(origin) = origin {
             headers.insert(header::ORIGIN, origin.parse().unwrap());
         }
-        Policy::new(&config, SocketAddr::from(([192, 0, 2, 7], 8080))).check(&headers)
+        Policy::new(&config, SocketAddr::from((address, 8080))).check(&headers)
     }
 
     #[test]
@@ -165,6 +168,18 @@ mod tests {
         ] {
             assert_eq!(check(host, None), Err(Forbidden::Host), "{host}");
         }
+    }
+
+    #[test]
+    fn any_address_is_its_own_when_it_listens_on_any() {
+        for host in ["192.168.1.20:8080", "[2001:db8::1]:8080", "127.0.0.1:8080", "stream.example.com"] {
+            assert_eq!(check_at([0, 0, 0, 0], host, Some(&format!("http://{host}"))), Ok(()), "{host}");
+        }
+        for host in ["evil.example", "192.168.1.20.evil.example", "0.0.0.0:8080", "[::]:8080"] {
+            assert_eq!(check_at([0, 0, 0, 0], host, None), Err(Forbidden::Host), "{host}");
+        }
+        let elsewhere = check_at([0, 0, 0, 0], "192.168.1.20:8080", Some("http://192.168.1.66:8080"));
+        assert_eq!(elsewhere, Err(Forbidden::Origin));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use axum::{
 use serde_json::json;
 use tokenwire_protocol::message::ToolFunction;
 
-use super::{Shared, conversations, files, upgrade};
+use super::{Shared, conversations, devices, files, upgrade};
 use crate::{
     provider::Model,
     session::Shutdown,
@@ -30,6 +30,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/models", get(models))
         .route("/v1/tools", get(tools))
         .merge(conversations::routes())
+        .merge(devices::routes())
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .merge(files::routes())
