@@ -24,8 +24,9 @@
 //! 3. `route`: what stands behind a model's name, and whom to ask after a failure;
 //! 4. [`generation`]: one answer being made: its task, its log, the hub that knows them all;
 //! 5. [`conversation`]: generations that belong together, and who watches them;
-//! 6. [`session`]: the actor that serves one connection;
-//! 7. [`server`]: the listener, HTTP routes, the way out.
+//! 6. `dialect`: how clients speak on the socket;
+//! 7. [`session`]: the actor that serves one connection;
+//! 8. [`server`]: the listener, HTTP routes, the way out.
 //!
 //! Beside them, [`tools`] are what the server runs itself when a model asks for it, [`auth`] says who a client is,
 //! [`config`] what can be configured, and [`client`] is the other side of the socket.
@@ -35,6 +36,7 @@ pub mod auth;
 pub mod client;
 pub mod config;
 pub mod conversation;
+mod dialect;
 pub mod generation;
 pub mod provider;
 mod route;

@@ -15,7 +15,7 @@ const MAX_PATH_CHARS: usize = 200;
 /// # Errors
 ///
 /// [`ErrorCode::BadJson`].
-pub(crate) fn object(text: &str) -> Result<(), Box<ErrorInfo>> {
+pub fn object(text: &str) -> Result<(), Box<ErrorInfo>> {
     let bad_json = |message: String| Err(Box::new(ErrorInfo::new(ErrorCode::BadJson, message)));
     match serde_json::from_str::<IgnoredAny>(text) {
         // The parser's words for broken syntax are fixed ones.
@@ -31,7 +31,7 @@ pub(crate) fn object(text: &str) -> Result<(), Box<ErrorInfo>> {
 /// # Errors
 ///
 /// [`ErrorCode::BadField`] with the path of the first field that has no valid value.
-pub(crate) fn fields<T: DeserializeOwned>(text: &str) -> Result<T, Box<ErrorInfo>> {
+pub fn fields<T: DeserializeOwned>(text: &str) -> Result<T, Box<ErrorInfo>> {
     let mut json = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let (field, message) = explain(error.path().to_string(), &error.inner().to_string());
@@ -40,7 +40,7 @@ pub(crate) fn fields<T: DeserializeOwned>(text: &str) -> Result<T, Box<ErrorInfo
 }
 
 /// An error that names the field at fault.
-pub(crate) fn bad_field(field: impl Into<String>, message: impl Into<String>) -> Box<ErrorInfo> {
+pub fn bad_field(field: impl Into<String>, message: impl Into<String>) -> Box<ErrorInfo> {
     let field: String = field.into().chars().take(MAX_PATH_CHARS).collect();
     Box::new(ErrorInfo::new(ErrorCode::BadField, message.into()).with_field(field))
 }
@@ -49,7 +49,7 @@ pub(crate) fn bad_field(field: impl Into<String>, message: impl Into<String>) ->
 const OWN_WORDS: &[&str] = &["number out of range", "recursion limit exceeded"];
 
 /// Reads `null` as the type's default, as an [`Option`] does by itself.
-pub(crate) fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+pub fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de> + Default,

@@ -33,7 +33,7 @@ pub mod close;
 pub mod documents;
 pub mod error;
 pub mod event;
-mod fields;
+pub mod fields;
 pub mod id;
 pub mod message;
 pub mod server;

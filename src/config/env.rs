@@ -59,6 +59,7 @@ const SECTIONS: &[&str] = &[
     "AUTH_",
     "CLIENT_UPSTREAMS_",
     "MODEL_LIST_",
+    "AI_SDK_",
 ];
 
 /// Sections of sections, whose names are free, with their keys.

@@ -65,6 +65,8 @@ pub struct Config {
     pub client_upstreams: ClientUpstreamsConfig,
     /// What `GET /v1/models` lists.
     pub model_list: ModelListConfig,
+    /// What clients of the AI SDK get, at `/v1/ai-sdk`.
+    pub ai_sdk: AiSdkConfig,
     /// Providers, by name. A known name needs only what differs from its row of data.
     #[serde(skip_serializing)]
     pub providers: BTreeMap<String, ProviderConfig>,
@@ -94,6 +96,7 @@ impl Default for Config {
             retry: RetryConfig::default(),
             client_upstreams: ClientUpstreamsConfig::default(),
             model_list: ModelListConfig::default(),
+            ai_sdk: AiSdkConfig::default(),
             providers: BTreeMap::new(),
             routes: BTreeMap::new(),
             prices: BTreeMap::new(),
@@ -341,6 +344,37 @@ impl Default for ModelListConfig {
     fn default() -> Self {
         Self { ask_providers: true, cache_seconds: 600, retry_seconds: 60 }
     }
+}
+
+/// What clients of the AI SDK get, which connect at `/v1/ai-sdk`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AiSdkConfig {
+    /// The model of requests that name none, neither in their body nor in the URL. Default empty: the first route,
+    /// else the first model of a provider whose key is there, else `demo/markdown`.
+    pub model: String,
+    /// What an `abort` means. The AI SDK sends the same one for its Stop button and for a component that is taken
+    /// off the page. Default `stop`.
+    pub abort: AbortPolicy,
+    /// Largest frame from a client, in bytes: each holds the whole chat, with its files. Default 16 MiB.
+    pub max_frame_bytes: u32,
+}
+
+impl Default for AiSdkConfig {
+    fn default() -> Self {
+        Self { model: String::new(), abort: AbortPolicy::default(), max_frame_bytes: 16 << 20 }
+    }
+}
+
+/// What the AI SDK's `abort` means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AbortPolicy {
+    /// The generation is cancelled.
+    #[default]
+    Stop,
+    /// The client only stops reading it.
+    Leave,
 }
 
 /// A provider. For a vendor that is known by name (`openai`, `groq`, ...) every field is optional;

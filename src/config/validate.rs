@@ -62,6 +62,7 @@ pub(super) const RANGES: &[(&str, u64, u64)] = &[
     ("retry.max_ms", 0, 10 * 60 * 1000),
     ("model_list.cache_seconds", 1, 7 * 24 * 60 * 60),
     ("model_list.retry_seconds", 1, 7 * 24 * 60 * 60),
+    ("ai_sdk.max_frame_bytes", 1 << 10, 1 << 30),
 ];
 
 /// The range of a number, by its path.

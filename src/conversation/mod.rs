@@ -202,6 +202,13 @@ impl Conversation {
         }
     }
 
+    /// The generation that was started last, if it is kept.
+    pub(crate) fn latest(&self) -> Option<Arc<Generation>> {
+        let state = self.lock();
+        let last = state.changes.iter().rev().find_map(|change| change.started.as_ref())?;
+        last.answer.kept().cloned()
+    }
+
     /// Its generations that have not ended.
     fn running(&self) -> Vec<Arc<Generation>> {
         let state = self.lock();

@@ -157,14 +157,14 @@ impl Hub {
                 Slot::Generation(generation) => return Ok((generation.clone(), false)),
                 Slot::EarlyCancel(reason) => {
                     let reason = reason.clone();
-                    let (generation, writer) = self.new_generation(principal, &order.start);
+                    let (generation, writer) = self.new_generation(principal, &order);
                     generation.cancel(CancelledBy::Client, reason);
                     entry.insert(Slot::Generation(generation.clone()));
                     (generation, writer)
                 }
             },
             Entry::Vacant(entry) => {
-                let (generation, writer) = self.new_generation(principal, &order.start);
+                let (generation, writer) = self.new_generation(principal, &order);
                 entry.insert(Slot::Generation(generation.clone()));
                 (generation, writer)
             }
@@ -296,7 +296,9 @@ impl Hub {
             let message = format!("a timeout is 1 to {} ms here", self.config.timeouts.limit_ms);
             ErrorInfo::new(ErrorCode::BadField, message).with_field(field)
         })?;
-        let served = self.toolbox.choose(start.server_tools.as_deref());
+        let mut served = self.toolbox.choose(start.server_tools.as_deref());
+        // A client's tool hides one of the server's of the same name.
+        served.retain(|tool| start.tools.iter().all(|own| own.function.name != tool.function().name));
         Ok(Order { start, route, deadlines, served })
     }
 
@@ -320,9 +322,11 @@ impl Hub {
         Ok(provider.map(|provider| Arc::new(Route::direct(Target { provider, model: model.to_owned() }))))
     }
 
-    fn new_generation(&self, principal: &Principal, start: &Start) -> (Arc<Generation>, super::log::Writer) {
+    fn new_generation(&self, principal: &Principal, order: &Order) -> (Arc<Generation>, super::log::Writer) {
         let grace = Duration::from_millis(self.config.timeouts.disconnect_grace_ms);
-        Generation::new(start, principal.clone(), self.config.limits.max_log_bytes as usize, grace)
+        let served = order.served.iter().map(|tool| tool.function().name.as_str().into()).collect();
+        let max_log_bytes = self.config.limits.max_log_bytes as usize;
+        Generation::new(&order.start, served, principal.clone(), max_log_bytes, grace)
     }
 
     fn find(&self, key: &Key) -> Option<Arc<Generation>> {

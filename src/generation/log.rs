@@ -84,6 +84,8 @@ struct State {
     readers: Readers,
     /// Those of the readers that only look on.
     viewers: usize,
+    /// Whether somebody has read the terminal event.
+    is_read: bool,
     /// The newest delta frame, kept so that readers at the same place share it.
     latest: Option<Latest>,
 }
@@ -157,6 +159,7 @@ impl Log {
             bytes: 0,
             readers: Readers::default(),
             viewers: 0,
+            is_read: false,
             latest: None,
         };
         let log = Arc::new(Self { id, epoch, max_bytes, tail: AtomicU64::new(0), state: Mutex::new(state), attention });
@@ -182,6 +185,11 @@ impl Log {
     /// Whether the terminal event is written.
     pub fn is_sealed(&self) -> bool {
         self.lock().is_sealed
+    }
+
+    /// Whether somebody has read the terminal event.
+    pub fn is_read(&self) -> bool {
+        self.lock().is_read
     }
 
     /// Bytes held.
@@ -390,6 +398,11 @@ impl Reader {
         self.log.is_sealed()
     }
 
+    /// The log.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
     /// The seq up to which everything was read.
     pub fn cursor(&self) -> u64 {
         self.cursor
@@ -443,7 +456,7 @@ impl Reader {
 
     fn step<T>(&mut self, read: impl FnOnce(&GenerationId, Shared<'_>, u64, &Segment) -> (u64, T)) -> Next<T> {
         let mut state = self.log.lock();
-        let State { segments, first, tail, is_sealed, latest, readers, .. } = &mut *state;
+        let State { segments, first, tail, is_sealed, is_read, latest, readers, .. } = &mut *state;
         if self.cursor >= *tail {
             return if *is_sealed { Next::End } else { Next::Pending };
         }
@@ -459,6 +472,7 @@ impl Reader {
         let shared = Shared { latest, is_used: readers.count() > 1 };
         let (seq, item) = read(&self.log.id, shared, self.cursor, segment);
         self.cursor = seq;
+        *is_read |= *is_sealed && seq == *tail;
         Next::Some(item)
     }
 }

@@ -61,6 +61,8 @@ pub struct Generation {
     log: Arc<Log>,
     on_disconnect: Option<Duration>,
     metadata: Arc<Map<String, Value>>,
+    /// The tools that the server runs.
+    served: Box<[Arc<str>]>,
     started_at: Instant,
     /// Wakes the task out of whatever it waits for.
     attention: Arc<Notify>,
@@ -135,6 +137,7 @@ const MAX_PENDING_INPUT_BYTES: usize = 4 << 20;
 impl Generation {
     fn new(
         start: &Start,
+        served: Box<[Arc<str>]>,
         principal: Principal,
         max_log_bytes: usize,
         disconnect_grace: Duration,
@@ -153,6 +156,7 @@ impl Generation {
                 OnDisconnect::Continue => None,
             },
             metadata: Arc::new(start.metadata.clone()),
+            served,
             started_at: Instant::now(),
             attention,
             answered: Notify::new(),
@@ -187,6 +191,24 @@ impl Generation {
     /// What the start frame carried for the application's own use.
     pub fn metadata(&self) -> &Map<String, Value> {
         &self.metadata
+    }
+
+    /// The names of the tools that the server runs for it.
+    pub(crate) fn served(&self) -> &[Arc<str>] {
+        &self.served
+    }
+
+    /// The calls that wait for a client: for a result, or for a decision.
+    pub(crate) fn open_calls(&self) -> Vec<Arc<str>> {
+        let control = self.control();
+        let unanswered = control.calls.iter().filter(|(_, answer)| answer.is_none()).map(|(id, _)| id);
+        let undecided = control.approvals.iter().filter(|(_, decision)| decision.is_none()).map(|(id, _)| id);
+        unanswered.chain(undecided).cloned().collect()
+    }
+
+    /// Whether a call waits for a client.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.open_calls().is_empty()
     }
 
     /// Whether it has ended.

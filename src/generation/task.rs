@@ -69,11 +69,7 @@ pub(super) async fn run(hub: Arc<Hub>, generation: Arc<Generation>, writer: Writ
     let tools = Tools { served, approvals, approver: hub.toolbox().approver().cloned() };
     let repairs = start.repair;
     let mut request = ModelRequest { connect_timeout: deadlines.connect, ..ModelRequest::from_start(start, "") };
-    // A client's tool hides one of the server's of the same name.
-    let is_free = |name: &str| request.tools.iter().all(|tool| tool.function.name != name);
-    let served = tools.served.iter().filter(|tool| is_free(&tool.function().name));
-    let offered: Vec<_> = served.map(|tool| tools::offered(&**tool)).collect();
-    request.tools.extend(offered);
+    request.tools.extend(tools.served.iter().map(|tool| tools::offered(&**tool)));
     let mut task = Task {
         hub: &hub,
         generation: &generation,

@@ -26,7 +26,8 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/v1/stream", get(upgrade::stream))
+        .route("/v1/stream", get(upgrade::native))
+        .route("/v1/ai-sdk", get(upgrade::ai_sdk))
         .route("/v1/models", get(models))
         .route("/v1/tools", get(tools))
         .merge(conversations::routes())

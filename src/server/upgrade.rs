@@ -20,14 +20,56 @@ use tokio_tungstenite::{
 use super::{Shared, workers::Place};
 use crate::{
     auth::{Unauthenticated, subprotocols},
+    dialect::{Dialect, ai_sdk},
     session::{self, Shutdown},
 };
 
-/// `GET /v1/stream`: checks everything while an HTTP answer is still possible, then switches protocols.
-pub(super) async fn stream(
+/// `GET /v1/stream`: the protocol of this project.
+pub(super) async fn native(
     State(shared): State<Arc<Shared>>,
     Extension(place): Extension<Place>,
+    request: Request,
+) -> Response {
+    upgrade(shared, place, request, async |_, _| Dialect::Native).await
+}
+
+/// `GET /v1/ai-sdk`: the AI SDK's `WebSocketChatTransport`. `?model=` names the model of requests that name none.
+pub(super) async fn ai_sdk(
+    State(shared): State<Arc<Shared>>,
+    Extension(place): Extension<Place>,
+    request: Request,
+) -> Response {
+    let settings = async |shared: &Shared, query: &str| {
+        let asked = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "model");
+        let model = match asked {
+            Some((_, model)) => model.into_owned(),
+            None => default_model(shared).await,
+        };
+        Dialect::AiSdk(ai_sdk::Settings { model, abort: shared.config.ai_sdk.abort })
+    };
+    upgrade(shared, place, request, settings).await
+}
+
+/// The model of requests that name none.
+async fn default_model(shared: &Shared) -> String {
+    let configured = &shared.config.ai_sdk.model;
+    if !configured.is_empty() {
+        return configured.clone();
+    }
+    if let Some(route) = shared.hub.routes().next() {
+        return route.to_owned();
+    }
+    let models = shared.models.models().await;
+    let real = models.iter().find(|model| model.provider != "demo");
+    real.map_or_else(|| "demo/markdown".to_owned(), |model| format!("{}/{}", model.provider, model.name))
+}
+
+/// Checks everything while an HTTP answer is still possible, then switches protocols.
+async fn upgrade(
+    shared: Arc<Shared>,
+    place: Place,
     mut request: Request,
+    dialect: impl AsyncFnOnce(&Shared, &str) -> Dialect,
 ) -> Response {
     let principal = match shared.auth.authenticate(request.headers()) {
         Ok(principal) => principal,
@@ -52,13 +94,18 @@ pub(super) async fn stream(
         // Only this one is echoed, never one that carries a key.
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
+    let dialect = dialect(&shared, request.uri().query().unwrap_or_default()).await;
+    let max_frame_bytes = match dialect {
+        Dialect::Native => shared.config.limits.max_frame_bytes,
+        Dialect::AiSdk(_) => shared.config.ai_sdk.max_frame_bytes,
+    };
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         let _counted = (place, permit);
         let Ok(upgraded) = upgrade.await else { return };
         // The bare socket: nothing of HTTP stays in the way of a token, or in memory.
         let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
-        let config = session::websocket_config(&shared.config.limits);
+        let config = session::websocket_config(max_frame_bytes);
         let socket = WebSocketStream::from_partially_read(
             parts.io.into_inner(),
             parts.read_buf.into(),
@@ -67,7 +114,7 @@ pub(super) async fn stream(
         )
         .await;
         let shutdown = shared.shutdown.subscribe();
-        session::run(socket, shared.hub.clone(), principal, shutdown).await;
+        session::run(socket, shared.hub.clone(), principal, dialect, shutdown).await;
     });
     response
 }

@@ -1,4 +1,4 @@
-//! What each frame of a client does.
+//! What each frame of a native client does, and the verbs that the other dialects share.
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
@@ -7,12 +7,22 @@ use tokenwire_protocol::{
     InputAccepted, Pong, Start, ToolResult,
 };
 
-use super::{End, Session, outbox::Out};
-use crate::generation::{Decision, Generation};
+use super::{AttachmentId, End, Session, outbox::Out};
+use crate::{
+    dialect::{Dialect, View},
+    generation::{Decision, Generation},
+};
 
 impl Session {
     /// Carries out one frame. `Err` ends the connection; what is wrong with a frame is only answered.
     pub(super) fn command(&self, text: &str) -> Result<(), End> {
+        match &self.dialect {
+            Dialect::Native => self.native(text),
+            Dialect::AiSdk(settings) => self.ai_sdk(settings, text),
+        }
+    }
+
+    fn native(&self, text: &str) -> Result<(), End> {
         let frame = match ClientFrame::parse(text) {
             Ok(frame) => frame,
             Err(bad) => return self.refuse(bad.id, *bad.error),
@@ -65,22 +75,28 @@ impl Session {
     }
 
     fn start(&self, start: Start) -> Result<(), Refusal> {
+        if self.generations().attached.get(&start.id).is_some_and(|attached| self.owns(attached)) {
+            // A start sent again on the connection that gets its events already changes nothing.
+            return Ok(());
+        }
+        let generation = self.begin(start)?;
+        self.read_from(&generation, 0, None)
+    }
+
+    /// Starts a generation, or finds the one of that name, within the limits of a connection.
+    pub(super) fn begin(&self, start: Start) -> Result<Arc<Generation>, ErrorInfo> {
         let id = start.id.clone();
         if self.is_draining.load(Relaxed) && self.hub.get(&self.principal, &id).is_none() {
-            return Err(ErrorInfo::new(ErrorCode::ShuttingDown, "the server is shutting down").into());
+            return Err(ErrorInfo::new(ErrorCode::ShuttingDown, "the server is shutting down"));
         }
         {
             let mut generations = self.generations();
-            if generations.attached.get(&id).is_some_and(|attached| self.owns(attached)) {
-                // A start sent again on the connection that gets its events already changes nothing.
-                return Ok(());
-            }
             generations.started.retain(|generation| !generation.has_ended());
             if generations.started.len() >= self.limits.max_generations as usize
                 && self.hub.get(&self.principal, &id).is_none()
             {
                 let message = format!("a connection runs at most {} generations at once", self.limits.max_generations);
-                return Err(ErrorInfo::new(ErrorCode::TooManyGenerations, message).into());
+                return Err(ErrorInfo::new(ErrorCode::TooManyGenerations, message));
             }
         }
         self.check_attachments()?;
@@ -93,7 +109,7 @@ impl Session {
                 started.push(generation.clone());
             }
         }
-        self.read_from(&generation, 0, None)
+        Ok(generation)
     }
 
     fn attach(&self, attach: &Attach) -> Result<(), Refusal> {
@@ -121,12 +137,16 @@ impl Session {
     /// Attaching again to a generation moves its place.
     fn read_from(&self, generation: &Arc<Generation>, after: u64, epoch: Option<&str>) -> Result<(), Refusal> {
         let reader = generation.attach(after, epoch)?;
-        let id = generation.id().clone();
-        self.generations().attached.insert(id.clone(), generation.clone());
-        self.push(Out::Attach(id, reader)).map_err(Refusal::Connection)
+        self.put(generation.id().clone(), generation, View::Native(reader)).map_err(Refusal::Connection)
     }
 
-    fn check_attachments(&self) -> Result<(), ErrorInfo> {
+    /// From now on the write loop writes what `view` says.
+    pub(super) fn put(&self, id: AttachmentId, generation: &Arc<Generation>, view: View) -> Result<(), End> {
+        self.generations().attached.insert(id.clone(), generation.clone());
+        self.push(Out::Attach(id, view))
+    }
+
+    pub(super) fn check_attachments(&self) -> Result<(), ErrorInfo> {
         if self.generations().attached.len() < self.limits.max_attachments as usize {
             return Ok(());
         }
@@ -148,7 +168,7 @@ impl Session {
 }
 
 /// Why a frame was not carried out: it is answered with an error, or it ends the connection.
-enum Refusal {
+pub(super) enum Refusal {
     Frame(ErrorInfo),
     Connection(End),
 }

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The two loops are raced in one task: a write that stalls never keeps a cancel or a pong from
-//! being read. The write loop holds one [`Reader`](crate::generation::log::Reader) for each generation that
-//! the connection is attached to, and one for each conversation that it watches, and reads from them only what it is
+//! being read. The write loop holds one [`View`](crate::dialect::View) of a log for each generation that
+//! the connection is attached to, and a reader of each conversation that it watches, and reads from them only what it is
 //! about to write. So a client that stops reading costs the frames of one batch, and nobody else anything; when its
 //! connection is closed it attaches again, and gets exactly the rest.
 
@@ -45,9 +45,11 @@ use crate::{
     apart::Apart,
     auth::Principal,
     config::LimitsConfig,
+    dialect::Dialect,
     generation::{Generation, hub::Hub, short_random},
 };
 
+mod ai_sdk;
 mod commands;
 mod outbox;
 mod socket;
@@ -78,24 +80,29 @@ const RECONNECT_SPREAD_MS: u64 = 2_000;
 /// The read buffer is the standing cost of an idle connection; client frames are small, and a
 /// larger one only takes more reads. The write buffer is larger than a batch, so that a batch
 /// leaves in one write. Its bound is the write loop's: it feeds a batch, then waits until that is gone.
-pub(crate) fn websocket_config(limits: &LimitsConfig) -> WebSocketConfig {
+pub(crate) fn websocket_config(max_frame_bytes: u32) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(1 << 10)
         .write_buffer_size(writer::BATCH_BYTES * 2)
-        .max_message_size(Some(limits.max_frame_bytes as usize))
-        .max_frame_size(Some(limits.max_frame_bytes as usize))
+        .max_message_size(Some(max_frame_bytes as usize))
+        .max_frame_size(Some(max_frame_bytes as usize))
 }
+
+/// What a client calls the way in which it reads a log: natively the generation's name, in other dialects that of a
+/// request, for which the same rules hold.
+type AttachmentId = GenerationId;
 
 /// Serves one connection until it ends.
 pub(crate) async fn run<S>(
     socket: WebSocketStream<S>,
     hub: Arc<Hub>,
     principal: Principal,
+    dialect: Dialect,
     mut shutdown: watch::Receiver<Shutdown>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let session = Session::new(hub, principal);
+    let session = Session::new(hub, principal, dialect);
     tracing::debug!(session = %session.name, principal = %session.principal, "connected");
     session.say(ConnectionFrame::Hello(session.hello()));
     let socket = Socket::new(socket);
@@ -155,6 +162,7 @@ struct Session {
     name: String,
     principal: Principal,
     hub: Arc<Hub>,
+    dialect: Dialect,
     limits: LimitsConfig,
     outbox: Outbox,
     generations: Mutex<Generations>,
@@ -165,7 +173,7 @@ struct Session {
 /// The generations of this connection.
 #[derive(Default)]
 struct Generations {
-    attached: HashMap<GenerationId, Arc<Generation>>,
+    attached: HashMap<AttachmentId, Arc<Generation>>,
     /// Those that it started and that may still run.
     started: Vec<Arc<Generation>>,
     /// The conversations that it watches, each with the generations that it started in it and whose change was not
@@ -174,12 +182,13 @@ struct Generations {
 }
 
 impl Session {
-    fn new(hub: Arc<Hub>, principal: Principal) -> Self {
+    fn new(hub: Arc<Hub>, principal: Principal, dialect: Dialect) -> Self {
         let limits = hub.config().limits;
         Self {
             name: short_random(),
             principal,
             hub,
+            dialect,
             limits,
             outbox: Outbox::default(),
             generations: Mutex::default(),
@@ -276,13 +285,18 @@ impl Session {
 
     /// Queues a frame about the connection; one that finds no room is dropped with the connection soon after.
     fn say(&self, frame: ConnectionFrame) {
-        let _ = self.push(Out::Frame(frame.to_json().into()));
+        if let Some(frame) = self.dialect.connection_frame(&frame) {
+            let _ = self.push(Out::Frame(frame.into()));
+        }
     }
 
     /// Answers a frame that was refused.
     fn refuse(&self, id: Option<GenerationId>, error: ErrorInfo) -> Result<(), End> {
         let frame = ConnectionFrame::Error(ErrorFrame { id, conversation: None, error });
-        self.push(Out::Frame(frame.to_json().into()))
+        match self.dialect.connection_frame(&frame) {
+            Some(frame) => self.push(Out::Frame(frame.into())),
+            None => Ok(()),
+        }
     }
 
     /// A full outbox belongs to a client that sends and does not read.

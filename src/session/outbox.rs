@@ -8,10 +8,11 @@ use std::{
     },
 };
 
-use tokenwire_protocol::{ConversationId, GenerationId};
+use tokenwire_protocol::ConversationId;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use crate::{conversation, generation::log::Reader};
+use super::AttachmentId;
+use crate::{conversation, dialect::View};
 
 /// Most entries that wait. Each is the answer to a frame of the client's: one that is so far
 /// behind with reading sends without listening.
@@ -26,10 +27,10 @@ pub(super) enum Out {
     Frame(Utf8Bytes),
     /// Write a protocol ping.
     Ping,
-    /// Write what this reader reads.
-    Attach(GenerationId, Reader),
-    /// Stop reading for this generation.
-    Detach(GenerationId),
+    /// Write what this view says.
+    Attach(AttachmentId, View),
+    /// Stop that.
+    Detach(AttachmentId),
     /// Write what happens in the conversation that this reader reads.
     Watch(conversation::Reader),
     /// Stop reading this conversation.
@@ -105,8 +106,8 @@ impl Outbox {
         out
     }
 
-    /// Whether a reader of that generation waits.
-    pub fn attaches(&self, id: &GenerationId) -> bool {
+    /// Whether a view of that name waits.
+    pub fn attaches(&self, id: &AttachmentId) -> bool {
         self.lock().entries.iter().any(|out| matches!(out, Out::Attach(waiting, _) if waiting == id))
     }
 

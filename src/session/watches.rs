@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     conversation::{Conversation, News, Reader},
+    dialect::View,
     generation::{Generation, log},
 };
 
@@ -96,7 +97,7 @@ impl Session {
                     let reader = generation.and_then(|generation| self.follow(&watching.reader, &generation));
                     watching.follows = reader.as_ref().map(|(id, _)| id.clone());
                     if let Some((id, reader)) = reader {
-                        attachments.put(id, reader);
+                        attachments.put(id, View::Native(reader));
                     }
                     socket.feed(Message::Text(frame)).await?;
                 }

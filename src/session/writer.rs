@@ -1,16 +1,19 @@
 //! The write loop of a session.
 
-use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
-use tokenwire_protocol::{CloseCode, ErrorCode, ErrorInfo, GenerationId};
+use tokenwire_protocol::{CloseCode, ErrorCode, ErrorInfo};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::timeout,
 };
 use tokio_tungstenite::tungstenite::{Bytes, Message, error::Error};
 
-use super::{End, Session, outbox::Out, socket::Socket, watches::Watches};
-use crate::generation::log::{Next, Reader};
+use super::{AttachmentId, End, Session, outbox::Out, socket::Socket, watches::Watches};
+use crate::{
+    dialect::View,
+    generation::log::{Log, Next},
+};
 
 /// How much is fed before it is flushed. What is left comes with the next batch, which may find
 /// more of it merged. Bounds what a connection that does not drain can hold.
@@ -25,8 +28,8 @@ pub(super) struct Attachments {
 }
 
 struct Attachment {
-    id: GenerationId,
-    reader: Reader,
+    id: AttachmentId,
+    view: View,
 }
 
 impl Session {
@@ -57,7 +60,7 @@ impl Session {
         poll_fn(|cx| {
             let mut is_ready = self.outbox.has_entries();
             for attachment in &mut attachments.list {
-                is_ready |= attachment.reader.poll_ready(cx).is_ready();
+                is_ready |= attachment.view.poll_ready(cx).is_ready();
             }
             for watching in &mut watches.list {
                 is_ready |= watching.reader.poll_ready(cx).is_ready();
@@ -77,7 +80,14 @@ impl Session {
             match out {
                 Out::Frame(frame) => socket.feed(Message::Text(frame)).await?,
                 Out::Ping => socket.feed(Message::Ping(Bytes::new())).await?,
-                Out::Attach(id, reader) => attachments.put(id, reader),
+                Out::Attach(id, view) => {
+                    let log = view.log().clone();
+                    attachments.put(id, view);
+                    // It runs on for the new one now.
+                    while let Some(at) = attachments.keeper_of(&log) {
+                        self.forget(attachments, at);
+                    }
+                }
                 Out::Detach(id) => attachments.remove(&id),
                 Out::Watch(reader) => watches.put(reader),
                 Out::Unwatch(id) => watches.remove(&id),
@@ -102,12 +112,12 @@ impl Session {
         let mut idle = 0;
         while *bytes < BATCH_BYTES && idle < attachments.list.len() {
             let Some((at, attachment)) = attachments.turn() else { break };
-            match attachment.reader.next_frame() {
-                Next::Some((frame, is_terminal)) => {
+            match attachment.view.next() {
+                Next::Some((frame, is_last)) => {
                     idle = 0;
                     *bytes += frame.len();
                     socket.feed(Message::Text(frame)).await?;
-                    if is_terminal {
+                    if is_last {
                         self.forget(attachments, at);
                     }
                 }
@@ -137,20 +147,25 @@ impl Session {
 }
 
 impl Attachments {
-    pub fn put(&mut self, id: GenerationId, reader: Reader) {
+    pub fn put(&mut self, id: AttachmentId, view: View) {
         match self.list.iter_mut().find(|attachment| attachment.id == id) {
-            Some(attachment) => attachment.reader = reader,
-            None => self.list.push(Attachment { id, reader }),
+            Some(attachment) => attachment.view = view,
+            None => self.list.push(Attachment { id, view }),
         }
     }
 
-    pub fn remove(&mut self, id: &GenerationId) {
+    pub fn remove(&mut self, id: &AttachmentId) {
         self.list.retain(|attachment| attachment.id != *id);
     }
 
     /// Whether that one is about to be read to its end.
-    pub fn is_at_its_end(&self, id: &GenerationId) -> bool {
-        self.list.iter().any(|attachment| attachment.id == *id && attachment.reader.is_sealed())
+    pub fn is_at_its_end(&self, id: &AttachmentId) -> bool {
+        self.list.iter().any(|attachment| attachment.id == *id && attachment.view.is_sealed())
+    }
+
+    /// One that is only there to keep the generation of `log` running.
+    fn keeper_of(&self, log: &Arc<Log>) -> Option<usize> {
+        self.list.iter().position(|attachment| attachment.view.only_keeps(log))
     }
 
     /// The next one in turn.
