@@ -1,7 +1,7 @@
 import { Connection, type ConnectionStatus, type TokenSource, type WebSocketClass } from "./connection.js";
 import { Conversation } from "./conversation.js";
 import { clientError, TokenwireError } from "./errors.js";
-import { Http, routesOf } from "./http.js";
+import type { Routes } from "./http.js";
 import type { ErrorFrame, EventFrame, ServerFrame, StartFrame, Tool } from "./protocol.js";
 import { randomId, Run, type RunOwner } from "./run.js";
 import { answerCalls, toolList, type Tools } from "./tools.js";
@@ -65,7 +65,7 @@ export interface ConversationOptions {
  */
 export class Tokenwire {
   #connection: Connection;
-  #http: Http;
+  #routes: Routes;
   #runs = new Map<string, Run>();
   #conversations = new Map<string, Conversation>();
   #listeners = new Set<() => void>();
@@ -81,20 +81,30 @@ export class Tokenwire {
   constructor(url?: string | URL, options: TokenwireOptions = {}) {
     const { token, WebSocket = globalThis.WebSocket, idleMs = 60_000, reconnectForMs = Infinity } = options;
     if (!WebSocket) throw new TypeError("this runtime has no WebSocket: give one as an option");
-    const routes = routesOf(url);
-    this.#http = new Http(routes, token);
-    const stream = new URL("stream", routes);
+    const routes: Routes = {
+      url: routesOf(url),
+      token: async () => (typeof token === "function" ? token() : token),
+    };
+    this.#routes = routes;
+    const stream = new URL("stream", routes.url);
     stream.protocol = stream.protocol.replace("http", "ws");
     this.#maxUnconfirmed = options.maxUnconfirmed ?? 256;
     this.#onRefused = options.onRefused ?? (() => {});
     this.#connection = new Connection(
-      { url: stream.href, token, WebSocket, idleMs, reconnectForMs },
+      {
+        url: stream.href,
+        token: routes.token,
+        isRenewable: typeof token === "function",
+        WebSocket,
+        idleMs,
+        reconnectForMs,
+      },
       {
         opened: () => this.#resume(),
         received: (frame, size) => this.#received(frame, size),
         failed: (error) => this.#fail(error),
         isBusy: () => this.#runs.size + this.#conversations.size > 0,
-        isDenied: (token) => this.#http.isDenied(token),
+        isDenied: async (token) => (await import("./http.js")).isDenied(routes, token),
         statusChanged: () => this.#listeners.forEach((listener) => listener()),
       },
     );
@@ -170,7 +180,7 @@ export class Tokenwire {
         send: (frame) => this.#connection.send(frame),
         start: (request) => this.start(request),
         run: (id) => this.#watched(id),
-        http: (method, path, body) => this.#http.request(method, path, body),
+        routes: this.#routes,
         left: () => void this.#conversations.delete(id),
       },
       id,
@@ -254,6 +264,15 @@ export class Tokenwire {
     for (const run of [...this.#runs.values()]) run.fail(error);
     for (const conversation of [...this.#conversations.values()]) conversation.fail(error);
   }
+}
+
+/** Where the server's routes are: `https://host/prefix/v1/`. */
+function routesOf(url: string | URL | undefined): URL {
+  const page = globalThis.location?.href;
+  const routes = new URL(url ?? "/", page?.startsWith("http") ? page : undefined);
+  routes.protocol = routes.protocol.replace(/^ws/, "http");
+  routes.pathname = routes.pathname.replace(/\/*(v1\/(stream)?)?$/, "/v1/");
+  return routes;
 }
 
 function closed(): TokenwireError {

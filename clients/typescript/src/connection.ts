@@ -35,7 +35,9 @@ export type WebSocketClass = new (
 export interface ConnectionOptions {
   /** `wss://host/v1/stream`. */
   url: string;
-  token: TokenSource | undefined;
+  token: () => Promise<string | undefined>;
+  /** Whether the token may be another one when it is asked for again. */
+  isRenewable: boolean;
   WebSocket: WebSocketClass;
   idleMs: number;
   reconnectForMs: number;
@@ -136,13 +138,13 @@ export class Connection {
   async #connect(): Promise<void> {
     this.#drop();
     const attempt = this.#attempt;
-    const { url, token: source, WebSocket } = this.#options;
+    const { url, WebSocket } = this.#options;
     this.#sentAt = this.#checkedAt = Date.now();
     this.#checks = setInterval(() => this.#check(), CHECK_EVERY_MS);
     this.#become("connecting");
     let token: string | undefined;
     try {
-      token = typeof source === "function" ? await source() : source;
+      token = await this.#options.token();
     } catch {
       if (attempt === this.#attempt) this.#lose();
       return;
@@ -194,7 +196,7 @@ export class Connection {
     if (attempt !== this.#attempt) return;
     if (isDenied) {
       // A callback may have a newer one.
-      if (typeof this.#options.token === "function" && this.#denials++ === 0) void this.#connect();
+      if (this.#options.isRenewable && this.#denials++ === 0) void this.#connect();
       else this.#fail(clientError("not_authenticated", "the server does not take the token"));
     } else if (isFinal(code)) {
       this.#fail(clientError("connection_closed", `the server closed the connection: ${reason || code}`));

@@ -1,11 +1,13 @@
-import type { Answer } from "./answer.js";
 import { clientError, TokenwireError } from "./errors.js";
-import type { ClientFrame, ConversationFrame, ErrorFrame, ErrorInfo, Message, TokenUsage } from "./protocol.js";
+import type { ClientFrame, ConversationFrame, ErrorFrame, Message } from "./protocol.js";
+import type { Routes } from "./http.js";
 import type { Run } from "./run.js";
 import type { StartRequest } from "./client.js";
 
 /** A generation of which nothing has come for so long is asked for: its log may be gone. */
 const EXPECTED_WITHIN_MS = 1_000;
+
+const http = () => import("./http.js");
 
 /** A generation of a conversation, with what started it. */
 export interface ConversationGeneration {
@@ -41,19 +43,8 @@ export interface ConversationOwner {
   start(request: StartRequest): Run;
   /** The run of that generation; a new one if it is not known. */
   run(id: string): Run;
-  http<T>(method: string, path: string, body?: unknown): Promise<T>;
+  routes: Routes;
   left(conversation: Conversation): void;
-}
-
-/** A generation as `GET /v1/conversations/{id}` has it. */
-interface Kept {
-  id: string;
-  state: "running" | "finished" | "cancelled" | "failed";
-  text?: string;
-  usage?: TokenUsage;
-  finish_reason?: Answer["finish_reason"];
-  by?: Answer["cancelled_by"];
-  error?: ErrorInfo;
 }
 
 /**
@@ -202,14 +193,11 @@ export class Conversation implements AsyncIterable<ConversationGeneration> {
     setTimeout(() => {
       if (run.answer.status === "pending" && !run.isPending && !this.#share) run.resume();
     }, EXPECTED_WITHIN_MS);
-    run.rescue = async () => {
-      const { data } = await this.#http<{ data: Kept[] }>("GET", `?after=${seq - 1}&limit=1`);
-      return data[0]?.id === run.id ? answerOf(data[0]) : undefined;
-    };
+    run.rescue = async () => (await http()).kept(this.#owner.routes, this.id, seq, run.id);
   }
 
-  #http<T>(method: string, path = "", body?: unknown): Promise<T> {
-    return this.#owner.http(method, `conversations/${encodeURIComponent(this.id)}${path}`, body);
+  async #http<T>(method: string, path = "", body?: unknown): Promise<T> {
+    return (await http()).request(this.#owner.routes, method, `conversations/${this.id}${path}`, body);
   }
 
   #set(change: Partial<ConversationState>): void {
@@ -220,15 +208,4 @@ export class Conversation implements AsyncIterable<ConversationGeneration> {
 
 function isUnderWay(run: Run): boolean {
   return run.answer.status === "pending" || run.answer.status === "running";
-}
-
-function answerOf({ state, text = "", usage, finish_reason, by, error }: Kept): Partial<Answer> {
-  return {
-    status: state,
-    text,
-    usage,
-    finish_reason,
-    cancelled_by: by,
-    error: error && new TokenwireError(error),
-  };
 }

@@ -105,7 +105,7 @@ export class Run implements AsyncIterable<EventFrame> {
   observer: ((frame: EventFrame) => void) | undefined;
 
   /** What is kept of the answer, when nothing of its events is. @internal */
-  rescue: (() => Promise<Partial<Answer> | undefined>) | undefined;
+  rescue: (() => Promise<Partial<Answer>>) | undefined;
 
   /** @internal */
   constructor(owner: RunOwner, id: string, start?: StartFrame) {
@@ -177,9 +177,8 @@ export class Run implements AsyncIterable<EventFrame> {
     if (this.#isOver || this.#unconfirmed.some(({ type }) => type === "cancel")) return;
     if (this.#start && !this.#wasSent) {
       // The server has never heard of it.
-      const usage = { input_tokens: 0, output_tokens: 0, source: "estimated" as const };
-      const timing = { queue_ms: 0, total_ms: 0 };
-      this.received({ type: "cancelled", id: this.id, seq: 1, by: "client", reason, usage, timing }, 0);
+      this.#end({ status: "cancelled", by: "client", reason });
+      this.#owner.left(this);
       return;
     }
     this.#ask({ type: "cancel", id: this.id, reason });
@@ -343,7 +342,7 @@ export class Run implements AsyncIterable<EventFrame> {
       const kept = this.rescue();
       this.rescue = undefined;
       void kept.then(
-        (answer) => this.#end(answer ?? { status, error }, error),
+        (answer) => this.#end(answer, error),
         () => this.#end({ status, error }, error),
       );
     } else {
@@ -352,7 +351,7 @@ export class Run implements AsyncIterable<EventFrame> {
     this.#owner.left(this);
   }
 
-  #end(answer: Partial<Answer>, error: TokenwireError): void {
+  #end(answer: Partial<Answer>, error?: TokenwireError): void {
     for (const reader of this.#readers) reader.queue.end(error);
     if (this.#isOver) return;
     this.#error = error;
