@@ -239,7 +239,7 @@ export class AnswerBuilder {
       }
       case "object_delta":
         now.object_valid = undefined;
-        now.object = patched(now.object, frame);
+        now.object = patched(now.object, frame.path, frame);
         break;
       case "object":
         now.object = frame.value;
