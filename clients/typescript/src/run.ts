@@ -27,8 +27,11 @@ interface Place {
 /** Somebody who reads the events one by one. */
 interface Reader extends Place {
   queue: EventQueue;
-  /** It had no room, so it takes nothing until it has caught up and the log is read again. */
-  isBehind: boolean;
+  /**
+   * `behind`: it had no room, so it takes nothing until it has caught up. `asking`: it takes nothing until the log, which
+   * is read again for it, begins to come.
+   */
+  state: "reading" | "behind" | "asking";
 }
 
 /** A frame that is sent again until the server confirms it: each may safely arrive twice. */
@@ -138,16 +141,13 @@ export class Run implements AsyncIterable<EventFrame> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<EventFrame, void, undefined> {
     const queue = new EventQueue(this.#client.options.maxBuffered ?? 1_048_576);
-    const reader: Reader = { queue, seq: 0, chars: 0, isBehind: false };
+    const reader: Reader = { queue, seq: 0, chars: 0, state: "reading" };
     this.#readers.add(reader);
     if (this.#error || (this.#isOver && !this.#seen.seq)) queue.end(this.#error);
-    else if (this.#place.seq) this.#reread();
+    else if (this.#place.seq) this.#reread(reader);
     try {
       for (;;) {
-        if (reader.isBehind && !queue.length) {
-          reader.isBehind = false;
-          this.#reread();
-        }
+        if (reader.state === "behind" && !queue.length) this.#reread(reader);
         const event = await queue.next();
         if (!event) return;
         yield event;
@@ -225,7 +225,12 @@ export class Run implements AsyncIterable<EventFrame> {
 
   /** Sends on a new connection what was not answered on the one before. @internal */
   resume(): void {
-    const waiting: Place[] = [...this.#readers].filter(({ isBehind }) => !isBehind);
+    const waiting: Place[] = [];
+    for (const reader of this.#readers) {
+      if (reader.state === "behind") continue;
+      reader.state = "reading";
+      waiting.push(reader);
+    }
     if (!this.#isOver) waiting.push(this.#seen);
     if (!waiting.length || this.isViewer) return;
     // Whoever has read least decides from where.
@@ -244,15 +249,17 @@ export class Run implements AsyncIterable<EventFrame> {
   /** Takes an event. @internal */
   received(frame: EventFrame, size: number): void {
     // The first event comes again only when the log is read again from its beginning.
-    if (frame.seq === 1) this.#place = { seq: 0, chars: 0 };
+    const isFirst = frame.seq === 1;
+    if (isFirst) this.#place = { seq: 0, chars: 0 };
     const { chars } = this.#place;
     this.#place = { seq: frame.seq, chars: chars + (deltaOf(frame)?.length ?? 0) };
     for (const reader of this.#readers) {
-      if (reader.isBehind) continue;
+      if (isFirst && reader.state === "asking") reader.state = "reading";
+      if (reader.state !== "reading") continue;
       const rest = this.#restOf(frame, chars, reader);
       if (!rest) continue;
       if (reader.queue.push(rest, size)) Object.assign(reader, this.#place);
-      else reader.isBehind = true;
+      else reader.state = "behind";
     }
     const rest = this.#restOf(frame, chars, this.#seen);
     if (rest && !this.#isOver) this.#take(rest);
@@ -365,7 +372,8 @@ export class Run implements AsyncIterable<EventFrame> {
   }
 
   /** Reads the log again from its beginning, for a reader that is behind; the others skip what they have. */
-  #reread(): void {
+  #reread(reader: Reader): void {
+    reader.state = "asking";
     this.#isPaused = false;
     this.#client.join(this);
     this.#client.connection.send({ type: "attach", id: this.id, after: 0, epoch: this.#epoch });
@@ -377,7 +385,7 @@ export class Run implements AsyncIterable<EventFrame> {
     const reading = [...this.#readers].filter(({ seq }) => seq < this.#seen.seq);
     if (!reading.length) {
       this.#client.leave(this);
-    } else if (!this.#isPaused && reading.every(({ isBehind }) => isBehind)) {
+    } else if (!this.#isPaused && reading.every(({ state }) => state === "behind")) {
       this.#isPaused = true;
       this.#client.connection.send({ type: "detach", id: this.id });
     }
