@@ -41,29 +41,33 @@ export interface TextPart {
  */
 export type ToolCallState = "writing" | "called" | "approval" | "waiting" | "denied" | "done";
 
-/** A tool call, from its first letter to its result. */
+/** A tool call, from its first letter to its result, in the words of its events. */
 export interface ToolCallPart {
   readonly type: "tool_call";
   readonly call_id: string;
   readonly name: string;
   readonly state: ToolCallState;
-  /** The JSON text of the arguments so far. */
+  /** The pieces of `tool_call_delta`, joined: the JSON text of the arguments as far as the model has written it. */
   readonly arguments_text: string;
   /** The arguments: parsed, or with `invalid` the text as the model wrote it. There after `writing`. */
   readonly arguments?: unknown;
   readonly invalid?: boolean;
-  /** Why it was denied. */
+  /** What was decided on it, and why. */
+  readonly approved?: boolean;
   readonly reason?: string;
   /** How far a tool of the server's is. */
-  readonly progress?: { readonly progress?: number; readonly total?: number; readonly message?: string };
-  readonly result?: Content;
+  readonly progress?: number;
+  readonly total?: number;
+  readonly message?: string;
+  /** The result. */
+  readonly content?: Content;
   readonly is_error?: boolean;
   /** Whether the server carried it out. */
   readonly by_server?: boolean;
 }
 
 /** A tool of the provider's own, such as a web search. */
-export interface ServerToolPart {
+export interface ServerToolCallPart {
   readonly type: "server_tool_call";
   readonly call_id: string;
   readonly name: string;
@@ -100,7 +104,7 @@ export interface InputPart {
 }
 
 /** One part of an answer. A part keeps its place; its object is replaced when it changes. */
-export type AnswerPart = TextPart | ToolCallPart | ServerToolPart | CitationPart | MediaPart | InputPart;
+export type AnswerPart = TextPart | ToolCallPart | ServerToolCallPart | CitationPart | MediaPart | InputPart;
 
 /**
  * Everything of a generation up to now. It never changes: `Run.answer` is another object after each change, in
@@ -119,26 +123,38 @@ export interface Answer {
   readonly provider?: string;
   /** With a JSON schema in `response_format`: the value so far. */
   readonly object?: unknown;
-  /** Whether `object` is complete and fits the schema; undefined as long as it is not complete. */
+  /** Whether `object` fits the schema; undefined as long as it is not complete. */
   readonly object_valid?: boolean;
-  /** The attempt that is waited for or was made last, while nothing of it has arrived. */
+  /** The attempt that is waited for or made, while nothing of it has arrived. */
   readonly retry?: RetryFrame;
   /** What of the request was left out. */
   readonly warnings: readonly WarningFrame[];
-  /** Why a `finished` one stopped, and the provider's own word for it. */
-  readonly finish_reason?: FinishReason;
+  /** Why it finished, or the reason that was given for cancelling it. */
+  readonly reason?: FinishReason | (string & {});
+  /** The provider's own word for why it finished. */
   readonly provider_reason?: string;
-  /** Who stopped a `cancelled` one, and the reason that was given. */
-  readonly cancelled_by?: CancelledBy;
-  readonly cancel_reason?: string;
+  /** Who cancelled it. */
+  readonly by?: CancelledBy;
   /** Why it is `failed` or `lost`. */
   readonly error?: TokenwireError;
-  /** The bill: of the turns so far, at the end of the whole. */
+  /** The bill, once it has ended. */
   readonly usage?: TokenUsage;
   readonly timing?: Timing;
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** Where a tool call is after an event about it. */
+const STATES: Record<string, string> = {
+  tool_call_delta: "writing",
+  tool_call: "called",
+  tool_approval: "approval",
+  tool_decision: "called",
+  tool_wait: "waiting",
+  tool_result: "done",
+  server_tool_call: "running",
+  server_tool_result: "done",
+};
 
 /** Whether an event is the last one. */
 export function isTerminal(frame: EventFrame): boolean {
@@ -169,12 +185,22 @@ export class AnswerBuilder {
 
   apply(frame: EventFrame): void {
     const now = this.#now;
+    const { id: _id, seq: _seq, ...part } = frame;
     this.#snapshot = undefined;
+    if (frame.type !== "warning") now.retry = undefined;
     switch (frame.type) {
       case "started":
         now.status = "running";
         now.model = frame.model;
         now.provider = frame.provider;
+        break;
+      case "retry":
+        now.retry = frame;
+        now.model = frame.model;
+        now.provider = frame.provider;
+        break;
+      case "warning":
+        now.warnings = [...now.warnings, frame];
         break;
       case "text":
         now.text += frame.delta;
@@ -182,148 +208,77 @@ export class AnswerBuilder {
       case "refusal":
         this.#write(frame.type, frame.delta);
         break;
-      case "tool_call_delta":
-        this.#call(frame.call_id, frame.name, (call) => ({ arguments_text: call.arguments_text + frame.delta }));
-        break;
-      case "tool_call":
-        this.#call(frame.call_id, frame.name, (call) => ({
-          state: "called",
-          arguments: frame.arguments,
-          arguments_text: call.arguments_text || JSON.stringify(frame.arguments),
-          ...(frame.invalid && { invalid: true }),
-        }));
-        break;
-      case "tool_approval":
-        this.#call(frame.call_id, frame.name, () => ({ state: "approval", arguments: frame.arguments }));
-        break;
-      case "tool_decision":
-        this.#call(frame.call_id, "", () => ({
-          state: frame.approved ? "called" : "denied",
-          ...(frame.arguments !== undefined && { arguments: frame.arguments }),
-          ...(frame.reason !== undefined && { reason: frame.reason }),
-        }));
-        break;
       case "tool_wait":
-        for (const id of frame.call_ids) this.#call(id, "", () => ({ state: "waiting" }));
+        for (const call_id of frame.call_ids) this.#call("tool_call", { type: frame.type, call_id });
         break;
-      case "tool_progress": {
-        const { progress, total, message } = frame;
-        this.#call(frame.call_id, "", () => ({ progress: { progress, total, message } }));
-        break;
-      }
+      case "tool_call_delta":
+      case "tool_call":
+      case "tool_approval":
+      case "tool_decision":
+      case "tool_progress":
       case "tool_result":
-        this.#call(frame.call_id, "", (call) => ({
-          state: call.state === "denied" ? "denied" : "done",
-          result: frame.content,
-          is_error: frame.is_error ?? false,
-          by_server: frame.by_server ?? false,
-        }));
+        this.#call("tool_call", part as typeof frame);
         break;
-      case "server_tool_call": {
-        const { type, call_id, name } = frame;
-        this.#parts.push({ type, call_id, name, state: "running", arguments: frame.arguments });
-        break;
-      }
+      case "server_tool_call":
       case "server_tool_result":
-        this.#served(frame.call_id, frame.name, { result: frame.result, is_error: frame.is_error ?? false });
+        this.#call("server_tool_call", part as typeof frame);
         break;
-      case "citation": {
-        const { type, url, title, quote, source } = frame;
-        this.#parts.push({ type, url, title, quote, source });
+      case "citation":
+      case "input":
+        this.#parts.push(part as AnswerPart);
         break;
-      }
       case "media": {
-        const { type, index, media_type, url } = frame;
-        const at = this.#find((part) => part.type === "media" && part.index === index);
-        const before = (this.#parts[at] as MediaPart | undefined)?.data ?? [];
-        const data = frame.data === undefined ? before : [...before, frame.data];
-        this.#put(at, { type, index, media_type, url, data, has_more: frame.has_more ?? false });
-        break;
-      }
-      case "input": {
-        const { type, input_id, messages, state } = frame;
-        this.#parts.push({ type, input_id, messages, state });
+        const at = this.#find((part) => part.type === "media" && part.index === frame.index);
+        const data = (this.#parts[at] as MediaPart | undefined)?.data ?? [];
+        this.#put(at, {
+          has_more: false,
+          ...(part as typeof frame),
+          data: frame.data === undefined ? data : [...data, frame.data],
+        });
         break;
       }
       case "object_delta":
         now.object_valid = undefined;
-        now.object = patched(now.object, frame);
+        now.object = patched(now.object, frame.path, frame);
         break;
       case "object":
         now.object = frame.value;
         now.object_valid = frame.valid;
         break;
-      case "usage": {
-        const { type: _type, id: _id, seq: _seq, ...usage } = frame;
-        now.usage = now.usage ? sum(now.usage, usage) : usage;
-        break;
-      }
-      case "retry":
-        now.retry = frame;
-        now.model = frame.model;
-        now.provider = frame.provider;
-        return;
-      case "warning":
-        now.warnings = [...now.warnings, frame];
-        return;
       case "finished":
-        now.finish_reason = frame.reason;
-        now.provider_reason = frame.provider_reason;
-        break;
       case "cancelled":
-        now.cancelled_by = frame.by;
-        now.cancel_reason = frame.reason;
-        break;
-      case "failed":
-        now.error = new TokenwireError(frame.error);
-        break;
-      default:
-        // `logprobs`, `native`, `raw`, and what a newer server says: for readers of the events.
-        return;
-    }
-    now.retry = undefined;
-    if (frame.type === "finished" || frame.type === "cancelled" || frame.type === "failed") {
-      now.status = frame.type;
-      now.usage = frame.usage;
-      now.timing = frame.timing;
+      case "failed": {
+        const { type: status, text: _text, ...end } = part as Omit<typeof frame, "id" | "seq">;
+        Object.assign(now, end, { status });
+        if (frame.type === "failed") now.error = new TokenwireError(frame.error);
+      }
+      // `usage` of a turn, `logprobs`, `native`, `raw`, and what a newer server says: for readers of the events.
     }
   }
 
   #write(type: TextPart["type"], delta: string): void {
     const last = this.#parts.at(-1);
-    if (last?.type === type) this.#parts[this.#parts.length - 1] = { type, text: (last as TextPart).text + delta };
-    else this.#parts.push({ type, text: delta });
+    if (last?.type === type) this.#put(this.#parts.length - 1, { type, text: (last as TextPart).text + delta });
+    else this.#put(-1, { type, text: delta });
   }
 
-  #call(call_id: string, name: string, change: (call: ToolCallPart) => Partial<ToolCallPart>): void {
-    const at = this.#find((part) => part.type === "tool_call" && part.call_id === call_id);
+  #call(kind: "tool_call" | "server_tool_call", change: { type: string; call_id: string; delta?: string }): void {
+    const at = this.#find((part) => part.type === kind && part.call_id === change.call_id);
+    const { type, delta = "", ...fields } = change;
     const before = this.#parts[at] as ToolCallPart | undefined;
-    const call: ToolCallPart = before ?? { type: "tool_call", call_id, name, state: "writing", arguments_text: "" };
-    this.#put(at, { ...call, ...change(call) });
+    const call: Record<string, unknown> = { name: "", ...before, ...fields, type: kind };
+    call.state = call.approved === false ? "denied" : (STATES[type] ?? call.state);
+    if (kind === "tool_call") call.arguments_text = (before?.arguments_text ?? "") + delta;
+    this.#put(at, call as unknown as AnswerPart);
   }
 
-  #served(call_id: string, name: string, change: Partial<ServerToolPart>): void {
-    const at = this.#find((part) => part.type === "server_tool_call" && part.call_id === call_id);
-    const before = this.#parts[at] as ServerToolPart | undefined;
-    this.#put(at, { type: "server_tool_call", call_id, name, ...before, ...change, state: "done" });
-  }
-
-  /** The last part that fits; -1 without one. */
+  /** The place of the last part that fits; -1 without one. */
   #find(fits: (part: AnswerPart) => boolean): number {
-    for (let at = this.#parts.length - 1; at >= 0; at--) if (fits(this.#parts[at]!)) return at;
-    return -1;
+    return this.#parts.findLastIndex(fits);
   }
 
   #put(at: number, part: AnswerPart): void {
     if (at < 0) this.#parts.push(part);
     else this.#parts[at] = part;
   }
-}
-
-function sum(a: TokenUsage, b: TokenUsage): TokenUsage {
-  const total = { ...a } as unknown as Record<string, unknown>;
-  for (const [name, value] of Object.entries(b)) {
-    total[name] = typeof value === "number" ? ((total[name] as number | undefined) ?? 0) + value : value;
-  }
-  return total as unknown as TokenUsage;
 }

@@ -1,9 +1,14 @@
-import { Connection, type ConnectionStatus, type TokenSource, type WebSocketClass } from "./connection.js";
+import {
+  type Connection,
+  type ConnectionStatus,
+  createConnection,
+  type TokenSource,
+  type WebSocketClass,
+} from "./connection.js";
 import { Conversation } from "./conversation.js";
 import { clientError, TokenwireError } from "./errors.js";
-import { Http, routesOf } from "./http.js";
-import type { ErrorFrame, EventFrame, ServerFrame, StartFrame, Tool } from "./protocol.js";
-import { randomId, Run, type RunOwner } from "./run.js";
+import type { ErrorFrame, ErrorInfo, EventFrame, ServerFrame, StartFrame, Tool } from "./protocol.js";
+import { randomId, Run } from "./run.js";
 import { answerCalls, toolList, type Tools } from "./tools.js";
 
 /** Options of a `Tokenwire`. */
@@ -64,59 +69,61 @@ export interface ConversationOptions {
  * Every run and conversation goes on by itself then.
  */
 export class Tokenwire {
-  #connection: Connection;
-  #http: Http;
-  #runs = new Map<string, Run>();
-  #conversations = new Map<string, Conversation>();
+  /** @internal */
+  readonly connection: Connection;
+  /** Those that are to be resumed on a new connection. @internal */
+  readonly runs = new Map<string, Run>();
+  /** @internal */
+  readonly conversations = new Map<string, Conversation>();
+  /** @internal */
+  readonly options: TokenwireOptions;
+  /** `https://host/prefix/v1/`. */
+  #routes: URL;
   #listeners = new Set<() => void>();
-  #maxUnconfirmed: number;
-  #onRefused: (error: TokenwireError) => void;
-  #runOwner: RunOwner;
 
   /**
    * @param url `wss://host`, `https://host` or a path relative to the page, with the path before `/v1/stream` if the
    * server is not at the root. Default: where the page comes from.
    * @throws TypeError when there is no URL and no page, or no `WebSocket`
    */
-  constructor(url?: string | URL, options: TokenwireOptions = {}) {
+  constructor(url: string | URL = "/", options: TokenwireOptions = {}) {
+    this.options = options;
     const { token, WebSocket = globalThis.WebSocket, idleMs = 60_000, reconnectForMs = Infinity } = options;
     if (!WebSocket) throw new TypeError("this runtime has no WebSocket: give one as an option");
-    const routes = routesOf(url);
-    this.#http = new Http(routes, token);
-    const stream = new URL("stream", routes);
-    stream.protocol = stream.protocol.replace("http", "ws");
-    this.#maxUnconfirmed = options.maxUnconfirmed ?? 256;
-    this.#onRefused = options.onRefused ?? (() => {});
-    this.#connection = new Connection(
-      { url: stream.href, token, WebSocket, idleMs, reconnectForMs },
+    this.#routes = new URL(url, globalThis.location?.href);
+    this.#routes.pathname = this.#routes.pathname.replace(/\/*(v1\/(stream)?)?$/, "/v1/");
+    // `ws` becomes `http`, `wss` becomes `https`.
+    this.#routes.protocol = this.#routes.protocol.replace("ws", "http");
+    this.connection = createConnection(
       {
-        opened: () => this.#resume(),
+        url: new URL("stream", this.#routes).href.replace("http", "ws"),
+        token: () => this.#token(),
+        isRenewable: typeof token === "function",
+        WebSocket,
+        idleMs,
+        reconnectForMs,
+      },
+      {
+        opened: () => {
+          for (const it of [...this.conversations.values(), ...this.runs.values()]) it.resume();
+        },
         received: (frame, size) => this.#received(frame, size),
         failed: (error) => this.#fail(error),
-        isBusy: () => this.#runs.size + this.#conversations.size > 0,
-        isDenied: (token) => this.#http.isDenied(token),
-        statusChanged: () => this.#listeners.forEach((listener) => listener()),
+        isBusy: () => this.runs.size + this.conversations.size > 0,
+        isDenied: async (token) => {
+          const answer = await this.#ask(token, "GET", "conversations?limit=1").catch(() => undefined);
+          return answer?.status === 401;
+        },
+        statusChanged: () => {
+          for (const listener of this.#listeners) listener();
+        },
       },
     );
-    this.#runOwner = {
-      send: (frame) => this.#connection.send(frame),
-      hasRoom: () => this.#hasRoom(),
-      joined: (run) => {
-        if (this.status === "closed") run.fail(closed());
-        else this.#runs.set(run.id, run);
-      },
-      left: (run) => {
-        if (this.#runs.get(run.id) === run) this.#runs.delete(run.id);
-        this.#leaveIfDone();
-      },
-      refused: this.#onRefused,
-      maxBuffered: options.maxBuffered ?? 1_048_576,
-    };
   }
 
   /** How the connection is. */
   get status(): ConnectionStatus {
-    return this.#connection.status;
+    return this.connection.status();
   }
 
   /** Calls `listener` when `status` has changed. Returns what ends it. */
@@ -125,61 +132,34 @@ export class Tokenwire {
     return () => void this.#listeners.delete(listener);
   }
 
-  /**
-   * Runs a generation. Nothing is thrown: the run says what the server refuses.
-   */
+  /** Runs a generation. Nothing is thrown: the run says what is refused. */
   start(request: StartRequest): Run {
     const { signal, tools, id = randomId(), ...rest } = request;
-    const known = this.#runs.get(id);
-    if (known) return known;
-    const handlers = tools && !Array.isArray(tools) ? tools : undefined;
     const frame: StartFrame = { ...rest, type: "start", id };
+    const handlers = Array.isArray(tools) ? undefined : tools;
     if (tools) frame.tools = handlers ? toolList(handlers) : (tools as Tool[]);
-    const run = new Run(this.#runOwner, id, frame);
-    if (handlers) answerCalls(run, handlers, true);
-    if (this.status === "closed") run.fail(closed());
-    else if (!this.#hasRoom()) run.fail(clientError("queue_full", "too much waits for the server", true));
-    else if (signal?.aborted) run.cancel();
-    else this.#join(run);
-    if (signal) stopOn(signal, run);
-    return run;
+    return this.#run(id, handlers, frame, signal);
   }
 
   /** Reads a generation from its beginning: after a reload, or in another tab or device. */
   attach(id: string, { tools }: AttachOptions = {}): Run {
-    const known = this.#runs.get(id);
-    if (known) return known;
-    const run = new Run(this.#runOwner, id);
-    if (tools) answerCalls(run, tools, false);
-    if (this.status === "closed") run.fail(closed());
-    else this.#join(run);
-    return run;
+    return this.#run(id, tools);
   }
 
   /** The run of that generation, as long as this client reads it. */
   get(id: string): Run | undefined {
-    return this.#runs.get(id);
+    return this.runs.get(id);
   }
 
   /** Watches a conversation. One that nobody has begun is made by its first generation. */
   conversation(id: string, { share }: ConversationOptions = {}): Conversation {
-    const known = this.#conversations.get(id);
+    const known = this.conversations.get(id);
     if (known) return known;
-    const conversation: Conversation = new Conversation(
-      {
-        send: (frame) => this.#connection.send(frame),
-        start: (request) => this.start(request),
-        run: (id) => this.#watched(id),
-        http: (method, path, body) => this.#http.request(method, path, body),
-        left: () => void this.#conversations.delete(id),
-      },
-      id,
-      share,
-    );
+    const conversation = new Conversation(this, id, share);
     if (this.status === "closed") {
       conversation.fail(closed());
     } else {
-      this.#conversations.set(id, conversation);
+      this.conversations.set(id, conversation);
       conversation.resume();
     }
     return conversation;
@@ -187,34 +167,79 @@ export class Tokenwire {
 
   /** Closes the connection for good. What runs goes on as its `on_disconnect` says; here it is `lost`. */
   close(): void {
-    this.#connection.close();
+    this.connection.close();
     this.#fail(closed());
   }
 
-  #join(run: Run): void {
-    this.#runs.set(run.id, run);
-    run.resume();
+  /** The run is to be resumed on every new connection, until it has left. @internal */
+  join(run: Run): void {
+    if (this.status === "closed") run.fail(closed());
+    else this.runs.set(run.id, run);
   }
 
-  /** The run of a generation to which watching a conversation attaches. */
-  #watched(id: string): Run {
-    const run = this.#runs.get(id) ?? new Run(this.#runOwner, id);
-    this.#runs.set(id, run);
-    return run;
+  /** @internal */
+  leave(run: Run): void {
+    if (this.runs.get(run.id) === run) this.runs.delete(run.id);
+    this.#leaveIfDone();
   }
 
-  #hasRoom(): boolean {
+  /** @throws TokenwireError when too much waits for the server. @internal */
+  checkRoom(): void {
     let unconfirmed = 0;
-    for (const run of this.#runs.values()) unconfirmed += run.unconfirmed;
-    return unconfirmed < this.#maxUnconfirmed;
+    for (const run of this.runs.values()) unconfirmed += run.unconfirmed;
+    if (unconfirmed >= (this.options.maxUnconfirmed ?? 256)) {
+      throw clientError("queue_full", "too much waits for the server", true);
+    }
   }
 
-  #resume(): void {
-    for (const conversation of [...this.#conversations.values()]) conversation.resume();
-    for (const run of [...this.#runs.values()]) {
-      const isWatched = [...this.#conversations.values()].some((conversation) => conversation.looksOnAt(run.id));
-      if (!isWatched) run.resume();
+  /** @throws TokenwireError as the server answers, or `http`. @internal */
+  async request<T>(method: string, path: string, body?: unknown): Promise<T> {
+    let answer;
+    try {
+      answer = await this.#ask(await this.#token(), method, path, body);
+    } catch (cause) {
+      throw clientError("http", "the server could not be reached", true, cause);
     }
+    const { status } = answer;
+    if (status < 300) return answer.body as T;
+    const code = status === 401 ? "not_authenticated" : "http";
+    const info = { code, message: `status ${status}`, status, retryable: status >= 500 } as const;
+    throw new TokenwireError({ ...info, ...(answer.body as { error?: ErrorInfo } | undefined)?.error });
+  }
+
+  async #token(): Promise<string | undefined> {
+    const { token } = this.options;
+    return typeof token === "function" ? token() : token;
+  }
+
+  async #ask(token: string | undefined, method: string, path: string, body?: unknown) {
+    const { request } = await import("./http.js");
+    return request(new URL(path, this.#routes), token, method, body);
+  }
+
+  #run(id: string, tools?: Tools, start?: StartFrame, signal?: AbortSignal): Run {
+    const known = this.runs.get(id);
+    if (known) return known;
+    const run = new Run(this, id, start);
+    if (tools) answerCalls(run, tools, !!start);
+    if (signal?.aborted) {
+      run.cancel();
+      return run;
+    }
+    try {
+      this.checkRoom();
+      this.join(run);
+      run.resume();
+    } catch (error) {
+      run.fail(error as TokenwireError);
+    }
+    if (signal) {
+      const cancel = () => run.cancel();
+      const done = () => signal.removeEventListener("abort", cancel);
+      signal.addEventListener("abort", cancel);
+      run.result.then(done, done);
+    }
+    return run;
   }
 
   #received(frame: ServerFrame, size: number): void {
@@ -222,47 +247,37 @@ export class Tokenwire {
       case "error":
         return this.#refused(frame);
       case "conversation":
-        return this.#conversations.get(frame.conversation)?.received(frame);
+        return this.conversations.get(frame.conversation)?.received(frame);
       case "input_accepted":
-        return this.#runs.get(frame.id)?.accepted(frame.input_id);
+        return this.runs.get(frame.id)?.accepted(frame.input_id);
       case "going_away":
         return this.#leaveIfDone();
-      case "hello":
-      case "pong":
-        return;
       default:
-        // An event, maybe one that a newer server says.
-        if (Number.isInteger((frame as EventFrame).seq)) this.#runs.get(frame.id)?.received(frame, size);
+        // An event, maybe one that only a newer client knows.
+        if ("seq" in frame) this.runs.get((frame as EventFrame).id)?.received(frame as EventFrame, size);
     }
   }
 
   #refused(frame: ErrorFrame): void {
-    const run = frame.id === undefined ? undefined : this.#runs.get(frame.id);
-    const conversation = frame.conversation === undefined ? undefined : this.#conversations.get(frame.conversation);
-    if (frame.code === "shutting_down" && run?.isPending) return this.#leaveIfDone();
-    if (run) run.refused(frame);
-    else if (conversation) conversation.refused(frame);
-    else this.#onRefused(new TokenwireError(frame));
+    const run = this.runs.get(frame.id!);
+    const conversation = this.conversations.get(frame.conversation!);
+    // It is sent again on the next connection.
+    if (frame.code === "shutting_down" && run?.isPending) this.#leaveIfDone();
+    else if (run) run.refused(frame);
+    else if (conversation) conversation.fail(new TokenwireError(frame));
+    else this.options.onRefused?.(new TokenwireError(frame));
   }
 
   /** The server goes away, but what runs on this connection may end on it. Starts wait for the next one. */
   #leaveIfDone(): void {
-    if (this.#connection.isLeaving && [...this.#runs.values()].every((run) => run.isPending)) this.#connection.leave();
+    if (this.connection.isLeaving() && [...this.runs.values()].every((run) => run.isPending)) this.connection.leave();
   }
 
   #fail(error: TokenwireError): void {
-    for (const run of [...this.#runs.values()]) run.fail(error);
-    for (const conversation of [...this.#conversations.values()]) conversation.fail(error);
+    for (const it of [...this.runs.values(), ...this.conversations.values()]) it.fail(error);
   }
 }
 
 function closed(): TokenwireError {
   return clientError("closed", "the client was closed");
-}
-
-function stopOn(signal: AbortSignal, run: Run): void {
-  const stop = () => run.cancel();
-  const done = () => signal.removeEventListener("abort", stop);
-  signal.addEventListener("abort", stop, { once: true });
-  run.result.then(done, done);
 }

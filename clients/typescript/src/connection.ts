@@ -10,6 +10,8 @@ const QUIET_AFTER_SENDING_MS = 3_000;
 const CHECK_EVERY_MS = 1_000;
 /** A check that comes so late means that the machine or the page has slept. */
 const SLEPT_MS = 10_000;
+/** Close codes after which the next connection would end the same way, beside those from 4500. */
+const FINAL = [1000, 1002, 1003, 1007, 1008, 1009, 1010];
 const OPEN = 1;
 
 /**
@@ -35,7 +37,9 @@ export type WebSocketClass = new (
 export interface ConnectionOptions {
   /** `wss://host/v1/stream`. */
   url: string;
-  token: TokenSource | undefined;
+  token: () => Promise<string | undefined>;
+  /** Whether the token may be another one when it is asked for again. */
+  isRenewable: boolean;
   WebSocket: WebSocketClass;
   idleMs: number;
   reconnectForMs: number;
@@ -55,118 +59,117 @@ export interface ConnectionOwner {
   statusChanged(): void;
 }
 
-type Socket = InstanceType<WebSocketClass>;
-
 /** One WebSocket at a time: opened when it is needed, watched, and opened again when it is lost. */
-export class Connection {
-  #options: ConnectionOptions;
-  #owner: ConnectionOwner;
-  #status: ConnectionStatus = "idle";
-  #socket: Socket | undefined;
-  /** Which attempt is under way: what belongs to an earlier one is ignored. */
-  #attempt = 0;
-  /** Attempts since something was heard that shows a working connection. */
-  #failures = 0;
-  #denials = 0;
-  #lostAt = 0;
-  /** What `going_away` asked for. */
-  #delay: number | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #checks: ReturnType<typeof setInterval> | undefined;
-  #checkedAt = 0;
-  #heartbeatMs = 25_000;
-  #maxFrameBytes = Infinity;
-  #sentAt = 0;
-  #heardAt = 0;
-  #pingedAt = 0;
-  #busyAt = 0;
-
-  constructor(options: ConnectionOptions, owner: ConnectionOwner) {
-    this.#options = options;
-    this.#owner = owner;
-    this.#listen("addEventListener");
-  }
-
-  get status(): ConnectionStatus {
-    return this.#status;
-  }
-
-  /** Whether the server has said that it will close this connection. */
-  get isLeaving(): boolean {
-    return this.#delay !== undefined && this.#status === "open";
-  }
-
+export interface Connection {
+  status(): ConnectionStatus;
   /**
-   * Sends a frame if the connection is open, and opens it otherwise. Says whether the frame was sent;
-   * what was not is the owner's to send again.
+   * Sends a frame if the connection is open, and opens it if there is none. Says whether the frame was sent; what was
+   * not is the owner's to send again.
    *
    * @throws TokenwireError `frame_too_large`
    */
-  send(frame: ClientFrame): boolean {
-    this.#busyAt = Date.now();
-    if (this.#status === "idle") this.#connect();
-    if (this.#status !== "open" || this.#socket?.readyState !== OPEN) return false;
-    const text = JSON.stringify(frame);
-    // A UTF-16 unit is at most three bytes of UTF-8.
-    if (text.length * 3 > this.#maxFrameBytes && new TextEncoder().encode(text).length > this.#maxFrameBytes) {
-      throw clientError("frame_too_large", `the frame is larger than ${this.#maxFrameBytes} bytes`);
-    }
-    this.#socket.send(text);
-    this.#sentAt = Date.now();
-    return true;
+  send(frame: ClientFrame): boolean;
+  /** Whether the server has said that it will close this connection. */
+  isLeaving(): boolean;
+  /** Leaves it, for another when the server wants it. */
+  leave(): void;
+  close(): void;
+}
+
+export function createConnection(options: ConnectionOptions, owner: ConnectionOwner): Connection {
+  let status: ConnectionStatus = "idle";
+  let socket: InstanceType<WebSocketClass> | undefined;
+  /** Which attempt is under way: what belongs to an earlier one is ignored. */
+  let attempt = 0;
+  /** Attempts since something was heard that shows a working connection. */
+  let failures = 0;
+  let denials = 0;
+  let lostAt = 0;
+  /** What `going_away` asked for. */
+  let leaveMs: number | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let checks: ReturnType<typeof setInterval> | undefined;
+  let checkedAt = 0;
+  let heartbeatMs = 25_000;
+  let maxFrameBytes = Infinity;
+  let sentAt = 0;
+  let heardAt = 0;
+  let pingedAt = 0;
+  let busyAt = 0;
+
+  listen("addEventListener");
+  return {
+    status: () => status,
+    isLeaving: () => leaveMs !== undefined && status === "open",
+    leave: lose,
+    send(frame) {
+      busyAt = Date.now();
+      if (status === "idle") void connect();
+      if (status !== "open" || socket?.readyState !== OPEN) return false;
+      const text = JSON.stringify(frame);
+      // A UTF-16 unit is at most three bytes of UTF-8.
+      if (text.length * 3 > maxFrameBytes && new TextEncoder().encode(text).length > maxFrameBytes) {
+        throw clientError("frame_too_large", `the frame is larger than ${maxFrameBytes} bytes`);
+      }
+      socket.send(text);
+      sentAt = Date.now();
+      return true;
+    },
+    close() {
+      listen("removeEventListener");
+      drop();
+      become("closed");
+    },
+  };
+
+  function become(next: ConnectionStatus): void {
+    if (status === next) return;
+    status = next;
+    owner.statusChanged();
   }
 
-  /** Leaves a connection that the server will close, and opens another when the server wants it. */
-  leave(): void {
-    this.#lose();
-  }
-
-  close(): void {
-    this.#listen("removeEventListener");
-    this.#drop();
-    this.#become("closed");
-  }
-
-  #become(status: ConnectionStatus): void {
-    if (this.#status === status) return;
-    this.#status = status;
-    this.#owner.statusChanged();
-  }
-
-  async #connect(): Promise<void> {
-    this.#drop();
-    const attempt = this.#attempt;
-    const { url, token: source, WebSocket } = this.#options;
-    this.#sentAt = this.#checkedAt = Date.now();
-    this.#checks = setInterval(() => this.#check(), CHECK_EVERY_MS);
-    this.#become("connecting");
+  async function connect(): Promise<void> {
+    drop();
+    const mine = attempt;
+    sentAt = checkedAt = Date.now();
+    checks = setInterval(check, CHECK_EVERY_MS);
+    become("connecting");
     let token: string | undefined;
     try {
-      token = typeof source === "function" ? await source() : source;
+      token = await options.token();
     } catch {
-      if (attempt === this.#attempt) this.#lose();
+      if (mine === attempt) lose();
       return;
     }
-    if (attempt !== this.#attempt) return;
-    let socket: Socket;
+    if (mine !== attempt) return;
     try {
-      socket = new WebSocket(url, ["tokenwire.v1", ...(token ? [`tokenwire.bearer.${token}`] : [])]);
+      socket = new options.WebSocket(options.url, ["tokenwire.v1", ...(token ? [`tokenwire.bearer.${token}`] : [])]);
     } catch (cause) {
-      return this.#fail(clientError("not_authenticated", "the token cannot be sent", false, cause));
+      return fail(clientError("not_authenticated", "the token cannot be sent", false, cause));
     }
-    this.#socket = socket;
     socket.onmessage = ({ data }) => {
-      if (attempt === this.#attempt) this.#hear(String(data));
+      if (mine === attempt) hear(String(data));
     };
     socket.onerror = () => {};
-    socket.onclose = ({ code, reason }) => {
-      if (attempt === this.#attempt) void this.#closed(code, reason, token);
+    socket.onclose = async ({ code, reason }) => {
+      if (mine !== attempt) return;
+      const isDenied = code === 4500 || (status === "connecting" && (await owner.isDenied(token)));
+      if (mine !== attempt) return;
+      if (isDenied) {
+        // A callback may have a newer one.
+        if (options.isRenewable && denials++ === 0) void connect();
+        else fail(clientError("not_authenticated", "the server does not take the token"));
+      } else if (code >= 4500 || FINAL.includes(code)) {
+        fail(clientError("connection_closed", `the server closed the connection: ${reason || code}`));
+      } else {
+        lose();
+      }
     };
   }
 
-  #hear(text: string): void {
-    this.#heardAt = Date.now();
-    this.#pingedAt = 0;
+  function hear(text: string): void {
+    heardAt = Date.now();
+    pingedAt = 0;
     let frame: ServerFrame;
     try {
       frame = JSON.parse(text) as ServerFrame;
@@ -174,112 +177,87 @@ export class Connection {
       return;
     }
     if (frame.type === "hello") {
-      this.#heartbeatMs = (frame.heartbeat_seconds || 25) * 1000;
-      this.#maxFrameBytes = frame.limits?.max_frame_bytes ?? Infinity;
-      this.#delay = undefined;
-      this.#denials = 0;
-      this.#become("open");
-      this.#owner.opened();
-      return;
+      heartbeatMs = (frame.heartbeat_seconds || 25) * 1000;
+      maxFrameBytes = frame.limits?.max_frame_bytes ?? Infinity;
+      leaveMs = undefined;
+      denials = 0;
+      become("open");
+      return owner.opened();
     }
-    this.#failures = this.#lostAt = 0;
-    if (frame.type === "going_away") this.#delay = frame.reconnect_in_ms;
-    this.#owner.received(frame, text.length);
-  }
-
-  async #closed(code: number, reason: string, token: string | undefined): Promise<void> {
-    const attempt = this.#attempt;
-    const isNew = this.#status === "connecting";
-    const isDenied = code === 4500 || (isNew && (await this.#owner.isDenied(token)));
-    if (attempt !== this.#attempt) return;
-    if (isDenied) {
-      // A callback may have a newer one.
-      if (typeof this.#options.token === "function" && this.#denials++ === 0) void this.#connect();
-      else this.#fail(clientError("not_authenticated", "the server does not take the token"));
-    } else if (isFinal(code)) {
-      this.#fail(clientError("connection_closed", `the server closed the connection: ${reason || code}`));
-    } else {
-      this.#lose();
-    }
+    failures = lostAt = 0;
+    if (frame.type === "going_away") leaveMs = frame.reconnect_in_ms;
+    owner.received(frame, text.length);
   }
 
   /** The socket is gone or useless. */
-  #lose(): void {
-    this.#drop();
+  function lose(): void {
+    drop();
     const now = Date.now();
-    this.#lostAt ||= now;
-    if (!this.#owner.isBusy()) return this.#become("idle");
-    if (now - this.#lostAt >= this.#options.reconnectForMs) {
-      return this.#fail(clientError("connection_lost", "the server could not be reached", true));
+    lostAt ||= now;
+    if (!owner.isBusy()) return become("idle");
+    if (now - lostAt >= options.reconnectForMs) {
+      return fail(clientError("connection_lost", "the server could not be reached", true));
     }
-    const most = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures++);
-    const delay = this.#delay ?? most * (0.5 + Math.random() / 2);
-    this.#delay = undefined;
-    this.#become("waiting");
-    this.#timer = setTimeout(() => void this.#connect(), delay);
+    const most = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** failures++);
+    const delay = leaveMs ?? most * (0.5 + Math.random() / 2);
+    leaveMs = undefined;
+    become("waiting");
+    timer = setTimeout(connect, delay);
   }
 
-  #fail(error: TokenwireError): void {
-    this.#drop();
-    this.#denials = this.#failures = this.#lostAt = 0;
-    this.#become("idle");
-    this.#owner.failed(error);
+  function fail(error: TokenwireError): void {
+    drop();
+    denials = failures = lostAt = 0;
+    become("idle");
+    owner.failed(error);
   }
 
-  #drop(): void {
-    this.#attempt++;
-    clearTimeout(this.#timer);
-    clearInterval(this.#checks);
-    const socket = this.#socket;
-    this.#socket = undefined;
-    this.#pingedAt = 0;
+  function drop(): void {
+    attempt++;
+    clearTimeout(timer);
+    clearInterval(checks);
+    pingedAt = 0;
     socket?.close();
+    socket = undefined;
   }
 
   /** A socket may be dead without saying so, and a page that sleeps hears nothing of it. */
-  #check(): void {
+  function check(): void {
     const now = Date.now();
-    const slept = now - this.#checkedAt > SLEPT_MS;
-    this.#checkedAt = now;
-    if (this.#owner.isBusy()) this.#busyAt = now;
-    if (this.#status !== "open") {
-      if (now - this.#sentAt > OPEN_WITHIN_MS) this.#lose();
+    const slept = now - checkedAt > SLEPT_MS;
+    checkedAt = now;
+    if (owner.isBusy()) busyAt = now;
+    if (status !== "open") {
+      if (now - sentAt > OPEN_WITHIN_MS) lose();
     } else if (slept) {
       // The time in which no timer ran does not count against the answer.
-      this.#pingedAt = 0;
-      this.#ping();
-    } else if (this.#pingedAt && now - this.#pingedAt > PONG_WITHIN_MS) {
-      this.#lose();
-    } else if (now - this.#busyAt > this.#options.idleMs) {
-      this.#drop();
-      this.#become("idle");
-    } else if (now - this.#heardAt > (this.#sentAt > this.#heardAt ? QUIET_AFTER_SENDING_MS : this.#heartbeatMs)) {
-      this.#ping();
+      pingedAt = 0;
+      ping();
+    } else if (pingedAt && now - pingedAt > PONG_WITHIN_MS) {
+      lose();
+    } else if (now - busyAt > options.idleMs) {
+      drop();
+      become("idle");
+    } else if (now - heardAt > (sentAt > heardAt ? QUIET_AFTER_SENDING_MS : heartbeatMs)) {
+      ping();
     }
   }
 
-  #ping(): void {
-    if (this.#pingedAt || this.#socket?.readyState !== OPEN) return;
-    this.#pingedAt = Date.now();
-    this.#socket.send('{"type":"ping"}');
+  function ping(): void {
+    if (pingedAt || socket?.readyState !== OPEN) return;
+    pingedAt = Date.now();
+    socket.send('{"type":"ping"}');
   }
 
   /** The network is back, or the page is looked at again: no timer should have to notice. */
-  #wake = (): void => {
+  function wake(): void {
     if (globalThis.document?.visibilityState === "hidden") return;
-    if (this.#status === "waiting") void this.#connect();
-    else if (this.#status === "open") this.#ping();
-  };
-
-  #listen(verb: "addEventListener" | "removeEventListener"): void {
-    globalThis[verb]?.("online", this.#wake);
-    globalThis[verb]?.("pageshow", this.#wake);
-    globalThis.document?.[verb]("visibilitychange", this.#wake);
-    globalThis.document?.[verb]("resume", this.#wake);
+    if (status === "waiting") void connect();
+    else if (status === "open") ping();
   }
-}
 
-/** Whether the next connection would end the same way. */
-function isFinal(code: number): boolean {
-  return [1000, 1002, 1003, 1007, 1008, 1009, 1010].includes(code) || code >= 4500;
+  function listen(verb: "addEventListener" | "removeEventListener"): void {
+    for (const event of ["online", "pageshow"]) globalThis[verb]?.(event, wake);
+    for (const event of ["visibilitychange", "resume"]) globalThis.document?.[verb](event, wake);
+  }
 }

@@ -1,8 +1,8 @@
 import type { Answer } from "./answer.js";
+import type { StartRequest, Tokenwire } from "./client.js";
 import { clientError, TokenwireError } from "./errors.js";
-import type { ClientFrame, ConversationFrame, ErrorFrame, ErrorInfo, Message, TokenUsage } from "./protocol.js";
-import type { Run } from "./run.js";
-import type { StartRequest } from "./client.js";
+import type { CancelledBy, ConversationFrame, ErrorInfo, FinishReason, Message, TokenUsage } from "./protocol.js";
+import { Run } from "./run.js";
 
 /** A generation of which nothing has come for so long is asked for: its log may be gone. */
 const EXPECTED_WITHIN_MS = 1_000;
@@ -30,20 +30,13 @@ export interface ConversationState {
   /** What it was renamed to while it was watched. */
   readonly title?: string;
   /** Whether it was deleted. */
-  readonly isDeleted: boolean;
-  /** Why it cannot be watched any more. */
+  readonly deleted?: boolean;
+  /** Why it is not watched any more. */
   readonly error?: TokenwireError;
 }
 
-/** What a conversation needs of its client. */
-export interface ConversationOwner {
-  send(frame: ClientFrame): boolean;
-  start(request: StartRequest): Run;
-  /** The run of that generation; a new one if it is not known. */
-  run(id: string): Run;
-  http<T>(method: string, path: string, body?: unknown): Promise<T>;
-  left(conversation: Conversation): void;
-}
+/** What a `conversation` frame says beside its position. */
+type Change = Partial<ConversationGeneration> & { change?: string; title?: string };
 
 /** A generation as `GET /v1/conversations/{id}` has it. */
 interface Kept {
@@ -51,32 +44,31 @@ interface Kept {
   state: "running" | "finished" | "cancelled" | "failed";
   text?: string;
   usage?: TokenUsage;
-  finish_reason?: Answer["finish_reason"];
-  by?: Answer["cancelled_by"];
+  finish_reason?: FinishReason;
+  by?: CancelledBy;
   error?: ErrorInfo;
 }
 
 /**
  * A conversation that is watched: every generation that belongs to it, of whichever device, with the messages that
- * started it. It is an async iterable of the generations, those that are there first, then each as it is started.
+ * started it.
  */
-export class Conversation implements AsyncIterable<ConversationGeneration> {
+export class Conversation {
   /** The conversation's name, chosen by the application. */
   readonly id: string;
-  #owner: ConversationOwner;
+  #client: Tokenwire;
   #share: string | undefined;
   #seq = 0;
   #epoch: string | undefined;
-  #seqs = new Map<string, number>();
   #state: ConversationState;
   #listeners = new Set<() => void>();
 
   /** @internal */
-  constructor(owner: ConversationOwner, id: string, share?: string) {
-    this.#owner = owner;
+  constructor(client: Tokenwire, id: string, share?: string) {
+    this.#client = client;
     this.id = id;
     this.#share = share;
-    this.#state = { id, generations: [], isDeleted: false };
+    this.#state = { id, generations: [] };
   }
 
   /** Everything up to now: the same object until something changes. */
@@ -90,145 +82,107 @@ export class Conversation implements AsyncIterable<ConversationGeneration> {
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Ends when the conversation is deleted or closed; throws a `TokenwireError` when it cannot be watched any more. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<ConversationGeneration, void, undefined> {
-    const seen = new Set<Run>();
-    for (;;) {
-      const { generations, isDeleted, error } = this.#state;
-      const next = generations.find(({ run }) => !seen.has(run));
-      if (next) {
-        seen.add(next.run);
-        yield next;
-      } else if (error && error.code !== "closed") {
-        throw error;
-      } else if (isDeleted || error) {
-        return;
-      } else {
-        await new Promise<void>((resolve) => {
-          const stop = this.subscribe(() => (stop(), resolve()));
-        });
-      }
-    }
-  }
-
   /** Starts a generation in it. */
   start(request: Omit<StartRequest, "conversation">): Run {
-    return this.#owner.start({ ...request, conversation: this.id });
+    return this.#client.start({ ...request, conversation: this.id });
   }
 
-  /** Gives it another title, of 1 to 200 characters. */
+  /** Gives it another title, of 1 to 200 characters. Rejects with a `TokenwireError`, as the next three do. */
   async rename(title: string): Promise<void> {
-    await this.#http("PATCH", "", { title });
+    await this.#request("PATCH", "", { title });
   }
 
   /** Deletes it. What runs in it is cancelled. */
   async delete(): Promise<void> {
-    await this.#http("DELETE");
+    await this.#request("DELETE");
   }
 
   /** Makes a token with which others may watch it, in place of the one before. */
   async share(): Promise<string> {
-    return (await this.#http<{ token: string }>("POST", "/share")).token;
+    return (await this.#request<{ token: string }>("POST", "/share")).token;
   }
 
   /** Takes the token back. */
   async unshare(): Promise<void> {
-    await this.#http("DELETE", "/share");
+    await this.#request("DELETE", "/share");
   }
 
   /** Stops watching. Its runs go on. */
   close(): void {
-    if (this.#isOver) return;
-    this.#owner.send({ type: "unwatch", conversation: this.id });
+    if (this.#client.conversations.get(this.id) !== this) return;
+    this.#client.connection.send({ type: "unwatch", conversation: this.id });
     this.fail(clientError("closed", "the conversation was closed"));
-  }
-
-  get #isOver(): boolean {
-    return this.#state.isDeleted || this.#state.error !== undefined;
   }
 
   /** Watches on a new connection. @internal */
   resume(): void {
-    // Who only looks on cannot attach, so what was under way comes again with the change that began it.
-    const running = this.#share === undefined ? [] : this.#state.generations.filter(({ run }) => isUnderWay(run));
-    const after = Math.min(this.#seq, ...running.map(({ id }) => this.#seqs.get(id)! - 1));
-    this.#owner.send({ type: "watch", conversation: this.id, after, epoch: this.#epoch, share: this.#share });
-  }
-
-  /** Whether the run can only be read by watching. @internal */
-  looksOnAt(id: string): boolean {
-    return this.#share !== undefined && this.#seqs.has(id);
+    const share = this.#share;
+    // Who looks on cannot attach: what was under way comes again with the change that began it.
+    const after = share ? 0 : this.#seq;
+    this.#client.connection.send({ type: "watch", conversation: this.id, after, epoch: this.#epoch, share });
   }
 
   /** Takes a change. @internal */
-  received(frame: ConversationFrame & Partial<{ change: string; title: string } & ConversationGeneration>): void {
-    if (this.#epoch !== undefined && frame.epoch !== this.#epoch) {
+  received(frame: ConversationFrame & Change): void {
+    if (this.#epoch && frame.epoch !== this.#epoch) {
       // It was forgotten and begun anew.
-      this.#seqs.clear();
-      this.#set({ generations: [], title: undefined });
       this.#seq = 0;
+      this.#set({ generations: [], title: undefined });
     }
     this.#epoch = frame.epoch;
     if (frame.seq <= this.#seq) return;
     this.#seq = frame.seq;
     const { change, id, model = "", messages = [], continue_from, title } = frame;
-    if (change === "generation" && id !== undefined) {
-      const run = this.#owner.run(id);
-      this.#seqs.set(id, frame.seq);
+    if (change === "generation" && id) {
+      const run = this.#run(id);
       this.#set({ generations: [...this.#state.generations, { id, model, messages, continue_from, run }] });
-      this.#expect(run, frame.seq);
     } else if (change === "renamed") {
       this.#set({ title });
     } else if (change === "deleted") {
-      this.#set({ isDeleted: true });
-      this.#owner.left(this);
+      this.#set({ deleted: true });
+      this.#client.conversations.delete(this.id);
     }
   }
 
-  /** It was refused. @internal */
-  refused(frame: ErrorFrame): void {
-    this.fail(new TokenwireError(frame));
-  }
-
-  /** @internal */
+  /** It is not watched any more. @internal */
   fail(error: TokenwireError): void {
-    if (this.#isOver) return;
+    this.#client.conversations.delete(this.id);
     this.#set({ error });
-    this.#owner.left(this);
   }
 
-  /** The events of a generation follow its change, unless its log is gone; the text is kept for longer. */
-  #expect(run: Run, seq: number): void {
-    setTimeout(() => {
-      if (run.answer.status === "pending" && !run.isPending && !this.#share) run.resume();
-    }, EXPECTED_WITHIN_MS);
+  /** The run of a generation that the connection was attached to with the last change. */
+  #run(id: string): Run {
+    const known = this.#client.runs.get(id);
+    if (known) return known;
+    const run = new Run(this.#client, id);
+    this.#client.runs.set(id, run);
+    if (this.#share) {
+      run.isViewer = true;
+      return run;
+    }
+    // Unless its log is gone. What was said is kept for longer.
+    const seq = this.#seq;
     run.rescue = async () => {
-      const { data } = await this.#http<{ data: Kept[] }>("GET", `?after=${seq - 1}&limit=1`);
-      return data[0]?.id === run.id ? answerOf(data[0]) : undefined;
+      const { data } = await this.#request<{ data: Kept[] }>("GET", `?after=${seq - 1}&limit=1`);
+      const [kept] = data;
+      return kept?.id === id && kept.state !== "running" ? answerOf(kept) : undefined;
     };
+    setTimeout(() => {
+      if (run.answer.status === "pending") run.resume();
+    }, EXPECTED_WITHIN_MS);
+    return run;
   }
 
-  #http<T>(method: string, path = "", body?: unknown): Promise<T> {
-    return this.#owner.http(method, `conversations/${encodeURIComponent(this.id)}${path}`, body);
+  #request<T>(method: string, path = "", body?: unknown): Promise<T> {
+    return this.#client.request(method, `conversations/${this.id}${path}`, body);
   }
 
   #set(change: Partial<ConversationState>): void {
     this.#state = { ...this.#state, ...change };
-    for (const listener of [...this.#listeners]) listener();
+    for (const listener of this.#listeners) listener();
   }
 }
 
-function isUnderWay(run: Run): boolean {
-  return run.answer.status === "pending" || run.answer.status === "running";
-}
-
-function answerOf({ state, text = "", usage, finish_reason, by, error }: Kept): Partial<Answer> {
-  return {
-    status: state,
-    text,
-    usage,
-    finish_reason,
-    cancelled_by: by,
-    error: error && new TokenwireError(error),
-  };
+function answerOf({ state, text, usage, finish_reason, by, error }: Kept): Partial<Answer> {
+  return { status: state, text, usage, reason: finish_reason, by, error: error && new TokenwireError(error) };
 }

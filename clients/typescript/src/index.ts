@@ -5,7 +5,7 @@ export type {
   CitationPart,
   InputPart,
   MediaPart,
-  ServerToolPart,
+  ServerToolCallPart,
   TextPart,
   ToolCallPart,
   ToolCallState,

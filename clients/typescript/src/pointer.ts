@@ -1,19 +1,19 @@
-import type { ObjectDeltaFrame } from "./protocol.js";
+/** One change of a value: `value` replaces or adds what is at the path, `append` goes to the end of the text there. */
+interface Change {
+  value?: unknown;
+  append?: string;
+}
 
-/** The value with one change, as a new value that shares what has not changed. */
-export function patched(value: unknown, change: Pick<ObjectDeltaFrame, "path" | "value" | "append">): unknown {
-  const keys = change.path.split("/").slice(1);
-  return at(value, 0);
+/** The value with a change at a JSON Pointer, as a new value that shares with the old one what has not changed. */
+export function patched(value: unknown, path: string, change: Change): unknown {
+  const [, ...keys] = path.split("/");
+  return patchedAt(value, keys, change);
+}
 
-  function at(target: unknown, depth: number): unknown {
-    if (depth === keys.length) {
-      return change.append === undefined ? change.value : String(target ?? "") + change.append;
-    }
-    const key = keys[depth]!.replaceAll("~1", "/").replaceAll("~0", "~");
-    const copy = Array.isArray(target) ? [...target] : { ...(target as object) };
-    const child = at(Object.hasOwn(copy, key) ? (copy as Record<string, unknown>)[key] : undefined, depth + 1);
-    // Not by assignment: the key may be `__proto__`.
-    Object.defineProperty(copy, key, { value: child, configurable: true, enumerable: true, writable: true });
-    return copy;
-  }
+function patchedAt(value: unknown, [key, ...keys]: string[], change: Change): unknown {
+  if (key === undefined) return change.append === undefined ? change.value : `${value ?? ""}${change.append}`;
+  const copy = (Array.isArray(value) ? [...value] : { ...(value as object) }) as Record<string, unknown>;
+  const name = key.replaceAll("~1", "/").replaceAll("~0", "~");
+  copy[name] = patchedAt(copy[name], keys, change);
+  return copy;
 }

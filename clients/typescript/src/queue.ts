@@ -5,26 +5,19 @@ const MERGE_FROM = 256;
 /** What an event takes beside its text, roughly. */
 const EVENT_SIZE = 100;
 
-/** Which of the deltas, or undefined for every other event. */
+/** The piece that a delta carries; undefined for every other event. */
 export function deltaOf(frame: EventFrame): string | undefined {
-  return "delta" in frame && typeof frame.delta === "string" ? frame.delta : undefined;
-}
-
-function merged(last: EventFrame | undefined, next: EventFrame): EventFrame | undefined {
-  if (last?.type !== next.type || deltaOf(last) === undefined) return undefined;
-  if ("call_id" in last && "call_id" in next && last.call_id !== next.call_id) return undefined;
-  return { ...next, delta: deltaOf(last)! + deltaOf(next)! } as EventFrame;
+  return "delta" in frame ? frame.delta : undefined;
 }
 
 /** The events that wait for one reader of a run: bounded, because the server's log can be read again. */
 export class EventQueue {
   #events: EventFrame[] = [];
-  #head = 0;
   #size = 0;
   #maxSize: number;
   #wake: (() => void) | undefined;
-  #error: Error | undefined;
   #isEnded = false;
+  #error: Error | undefined;
 
   constructor(maxSize: number) {
     this.#maxSize = maxSize;
@@ -32,48 +25,45 @@ export class EventQueue {
 
   /** How many events wait. */
   get length(): number {
-    return this.#events.length - this.#head;
+    return this.#events.length;
   }
 
   /** Adds an event of `size` characters. Says whether there was room; there always is for one. */
   push(event: EventFrame, size: number): boolean {
-    const cost = size + EVENT_SIZE;
-    if (this.length && this.#size + cost > this.#maxSize) return false;
-    this.#size += cost;
-    const merge = this.length >= MERGE_FROM ? merged(this.#events.at(-1), event) : undefined;
-    if (merge) this.#events[this.#events.length - 1] = merge;
-    else this.#events.push(event);
+    this.#size = this.length && this.#size + size + EVENT_SIZE;
+    if (this.#size > this.#maxSize) return false;
+    const last = this.#events.at(-1);
+    if (this.length >= MERGE_FROM && last && isSamePart(last, event)) {
+      this.#events[this.length - 1] = { ...event, delta: deltaOf(last)! + deltaOf(event)! } as EventFrame;
+    } else {
+      this.#events.push(event);
+    }
     this.#wake?.();
     return true;
   }
 
-  /** Nothing follows but what waits, and then the error if there is one. */
+  /** After what waits comes nothing more, or the error. */
   end(error?: Error): void {
-    if (this.#isEnded) return;
     this.#isEnded = true;
     this.#error = error;
     this.#wake?.();
   }
 
-  /** The next event if one waits; `undefined` once it has ended. */
+  /** The next event, as soon as there is one; undefined at the end. */
   async next(): Promise<EventFrame | undefined> {
     while (!this.length) {
       if (this.#error) throw this.#error;
       if (this.#isEnded) return undefined;
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }
-    return this.#take();
+    return this.#events.shift();
   }
+}
 
-  #take(): EventFrame {
-    const event = this.#events[this.#head++]!;
-    if (!this.length) {
-      this.#events = [];
-      this.#head = this.#size = 0;
-    } else if (this.#head >= MERGE_FROM) {
-      this.#events.splice(0, this.#head);
-      this.#head = 0;
-    }
-    return event;
-  }
+function isSamePart(a: EventFrame, b: EventFrame): boolean {
+  return a.type === b.type && deltaOf(a) !== undefined && callOf(a) === callOf(b);
+}
+
+function callOf(frame: EventFrame): string | undefined {
+  return "call_id" in frame ? frame.call_id : undefined;
 }

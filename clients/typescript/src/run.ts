@@ -1,9 +1,9 @@
 import { type Answer, AnswerBuilder, isTerminal } from "./answer.js";
+import type { Tokenwire } from "./client.js";
 import { clientError, TokenwireError } from "./errors.js";
 import type {
   ApproveFrame,
   CancelFrame,
-  ClientFrame,
   Content,
   DenyFrame,
   ErrorFrame,
@@ -18,20 +18,6 @@ import { deltaOf, EventQueue } from "./queue.js";
 /** Listeners of an answer hear of changes at most once in so many milliseconds. */
 const NOTIFY_EVERY_MS = 16;
 
-/** What a run needs of its client. */
-export interface RunOwner {
-  /** Sends the frame if the connection is open; says whether it did. */
-  send(frame: ClientFrame): boolean;
-  /** Whether one frame more may wait for the server's word. */
-  hasRoom(): boolean;
-  /** The run needs events. Until it is `left`, it is asked to `resume` on every new connection. */
-  joined(run: Run): void;
-  left(run: Run): void;
-  /** A frame was refused, and nobody waits for it. */
-  refused(error: TokenwireError): void;
-  maxBuffered: number;
-}
-
 /** A place in the log, with the characters of all deltas before it. */
 interface Place {
   seq: number;
@@ -41,15 +27,18 @@ interface Place {
 /** Somebody who reads the events one by one. */
 interface Reader extends Place {
   queue: EventQueue;
-  /** It had no room, so it takes nothing until it has caught up and the log is read again. */
-  isBehind: boolean;
+  /**
+   * `behind`: it had no room, so it takes nothing until it has caught up. `asking`: it takes nothing until the log, which
+   * is read again for it, begins to come.
+   */
+  state: "reading" | "behind" | "asking";
 }
 
-type Confirmed = ToolResultFrame | ApproveFrame | DenyFrame | InputFrame | CancelFrame;
-
-interface PendingInput {
-  resolve(): void;
-  reject(error: TokenwireError): void;
+/** A frame that is sent again until the server confirms it: each may safely arrive twice. */
+interface Asked {
+  frame: ToolResultFrame | ApproveFrame | DenyFrame | InputFrame | CancelFrame;
+  resolve?(): void;
+  reject?(error: TokenwireError): void;
 }
 
 /** Options of `Run.input`. */
@@ -77,15 +66,13 @@ export class Run implements AsyncIterable<EventFrame> {
    * when it failed, was refused or is lost; `Run.answer` has what arrived until then.
    */
   readonly result: Promise<Answer>;
-  #owner: RunOwner;
+  #client: Tokenwire;
   /** Until the server's `started`. */
   #start: StartFrame | undefined;
   #wasSent = false;
-  /** What the server has not confirmed; each may safely arrive twice. */
-  #unconfirmed: Confirmed[] = [];
+  #asked: Asked[] = [];
   /** Whether they were sent more than once, so that a refusal may mean that the first had arrived. */
   #hasRepeated = false;
-  #inputs = new Map<string, PendingInput>();
   #epoch: string | undefined;
   /** Up to where the connection's frames have come. */
   #place: Place = { seq: 0, chars: 0 };
@@ -97,7 +84,7 @@ export class Run implements AsyncIterable<EventFrame> {
   /** Whether the events of the ended generation are not wanted for now. */
   #isPaused = false;
   #error: TokenwireError | undefined;
-  #settle!: { resolve(answer: Answer): void; reject(error: TokenwireError): void };
+  #done!: { resolve(answer: Answer): void; reject(error: TokenwireError): void };
   #listeners = new Set<() => void>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -107,14 +94,17 @@ export class Run implements AsyncIterable<EventFrame> {
   /** What is kept of the answer, when nothing of its events is. @internal */
   rescue: (() => Promise<Partial<Answer> | undefined>) | undefined;
 
+  /** Whether it can only be read by watching its conversation. @internal */
+  isViewer = false;
+
   /** @internal */
-  constructor(owner: RunOwner, id: string, start?: StartFrame) {
-    this.#owner = owner;
+  constructor(client: Tokenwire, id: string, start?: StartFrame) {
+    this.#client = client;
     this.id = id;
     this.#start = start;
     this.#wasSent = !start;
     this.#builder = new AnswerBuilder(id);
-    this.result = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
+    this.result = new Promise((resolve, reject) => (this.#done = { resolve, reject }));
     // Who only iterates has its errors there.
     this.result.catch(() => {});
   }
@@ -150,17 +140,14 @@ export class Run implements AsyncIterable<EventFrame> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<EventFrame, void, undefined> {
-    const queue = new EventQueue(this.#owner.maxBuffered);
-    const reader: Reader = { queue, seq: 0, chars: 0, isBehind: false };
+    const queue = new EventQueue(this.#client.options.maxBuffered ?? 1_048_576);
+    const reader: Reader = { queue, seq: 0, chars: 0, state: "reading" };
     this.#readers.add(reader);
-    if (this.#error) queue.end(this.#error);
-    else if (this.#place.seq) this.#reread();
+    if (this.#error || (this.#isOver && !this.#seen.seq)) queue.end(this.#error);
+    else if (this.#place.seq) this.#reread(reader);
     try {
       for (;;) {
-        if (reader.isBehind && !queue.length) {
-          reader.isBehind = false;
-          this.#reread();
-        }
+        if (reader.state === "behind" && !queue.length) this.#reread(reader);
         const event = await queue.next();
         if (!event) return;
         yield event;
@@ -174,15 +161,14 @@ export class Run implements AsyncIterable<EventFrame> {
 
   /** Stops the generation, in whichever state it is. What has arrived stays; `cancelled` is its last event. */
   cancel(reason?: string): void {
-    if (this.#isOver || this.#unconfirmed.some(({ type }) => type === "cancel")) return;
-    if (this.#start && !this.#wasSent) {
+    if (this.#asked.some(({ frame }) => frame.type === "cancel")) return;
+    if (this.#wasSent) {
+      this.#ask({ type: "cancel", id: this.id, reason });
+    } else {
       // The server has never heard of it.
-      const usage = { input_tokens: 0, output_tokens: 0, source: "estimated" as const };
-      const timing = { queue_ms: 0, total_ms: 0 };
-      this.received({ type: "cancelled", id: this.id, seq: 1, by: "client", reason, usage, timing }, 0);
-      return;
+      this.#end({ status: "cancelled", by: "client", reason });
+      this.#client.leave(this);
     }
-    this.#ask({ type: "cancel", id: this.id, reason });
   }
 
   /** Lets a tool call be carried out that waits for it, with other arguments than the model's if there are any. */
@@ -207,13 +193,13 @@ export class Run implements AsyncIterable<EventFrame> {
   input(messages: Message[] | string, options: InputOptions = {}): Promise<void> {
     const { interrupt, input_id = randomId() } = options;
     if (typeof messages === "string") messages = [{ role: "user", content: messages }];
+    const frame: InputFrame = { type: "input", id: this.id, messages, interrupt, input_id };
     const taken = new Promise<void>((resolve, reject) => {
-      if (this.#isOver) throw clientError("too_late", "the generation has ended");
-      this.#inputs.set(input_id, { resolve, reject });
-      this.#ask({ type: "input", id: this.id, messages, interrupt, input_id });
+      if (this.#isOver) throw tooLate();
+      this.#ask(frame, resolve, reject);
     });
     // Who does not wait for it sees in the events what became of it.
-    taken.catch(() => this.#inputs.delete(input_id));
+    taken.catch(() => {});
     return taken;
   }
 
@@ -223,7 +209,7 @@ export class Run implements AsyncIterable<EventFrame> {
    */
   detach(): void {
     if (this.#isOver) return;
-    if (this.#wasSent) this.#owner.send({ type: "detach", id: this.id });
+    if (this.#wasSent) this.#client.connection.send({ type: "detach", id: this.id });
     this.fail(clientError("detached", "the run was detached"));
   }
 
@@ -234,44 +220,46 @@ export class Run implements AsyncIterable<EventFrame> {
 
   /** How many frames wait for the server's word. @internal */
   get unconfirmed(): number {
-    return this.#unconfirmed.length + (this.#start ? 1 : 0);
+    return this.#asked.length + (this.#start ? 1 : 0);
   }
 
   /** Sends on a new connection what was not answered on the one before. @internal */
   resume(): void {
-    const waiting: Place[] = [...this.#readers].filter(({ isBehind }) => !isBehind);
+    const waiting: Place[] = [];
+    for (const reader of this.#readers) {
+      if (reader.state === "behind") continue;
+      reader.state = "reading";
+      waiting.push(reader);
+    }
     if (!this.#isOver) waiting.push(this.#seen);
-    if (!waiting.length) return;
+    if (!waiting.length || this.isViewer) return;
     // Whoever has read least decides from where.
     const { seq, chars } = waiting.reduce((a, b) => (b.seq < a.seq ? b : a));
     this.#place = { seq, chars };
-    const cancel = this.#unconfirmed.find(({ type }) => type === "cancel");
+    const frame = this.#start ?? { type: "attach" as const, id: this.id, after: seq, epoch: this.#epoch };
     try {
-      // Before its start, a cancel keeps the server from asking the provider at all.
-      if (cancel && this.#start) this.#owner.send(cancel);
-      const frame = this.#start ?? { type: "attach" as const, id: this.id, after: seq, epoch: this.#epoch };
-      this.#wasSent = this.#owner.send(frame) || this.#wasSent;
+      this.#wasSent = this.#client.connection.send(frame) || this.#wasSent;
     } catch (error) {
-      return this.fail(error as TokenwireError, "failed");
+      return this.fail(error as TokenwireError);
     }
-    this.#hasRepeated ||= this.#unconfirmed.length > 0;
-    for (const frame of [...this.#unconfirmed]) {
-      if (frame !== cancel || !this.#start) this.#say(frame, (error) => this.#owner.refused(error));
-    }
+    this.#hasRepeated ||= this.#asked.length > 0;
+    for (const asked of this.#asked) this.#say(asked);
   }
 
   /** Takes an event. @internal */
   received(frame: EventFrame, size: number): void {
     // The first event comes again only when the log is read again from its beginning.
-    if (frame.seq === 1) this.#place = { seq: 0, chars: 0 };
+    const isFirst = frame.seq === 1;
+    if (isFirst) this.#place = { seq: 0, chars: 0 };
     const { chars } = this.#place;
     this.#place = { seq: frame.seq, chars: chars + (deltaOf(frame)?.length ?? 0) };
     for (const reader of this.#readers) {
-      if (reader.isBehind) continue;
+      if (isFirst && reader.state === "asking") reader.state = "reading";
+      if (reader.state !== "reading") continue;
       const rest = this.#restOf(frame, chars, reader);
       if (!rest) continue;
       if (reader.queue.push(rest, size)) Object.assign(reader, this.#place);
-      else reader.isBehind = true;
+      else reader.state = "behind";
     }
     const rest = this.#restOf(frame, chars, this.#seen);
     if (rest && !this.#isOver) this.#take(rest);
@@ -292,7 +280,7 @@ export class Run implements AsyncIterable<EventFrame> {
     if (frame.type === "started") this.#epoch = frame.epoch;
     if (frame.type === "tool_result" || frame.type === "tool_decision") {
       // A result also says that there was a decision.
-      this.#confirm((asked) => {
+      this.#settle((asked) => {
         const isAbout = "call_id" in asked && asked.call_id === frame.call_id;
         return isAbout && (frame.type === "tool_result" || asked.type !== "tool_result");
       });
@@ -305,34 +293,21 @@ export class Run implements AsyncIterable<EventFrame> {
 
   /** An `input` was taken. @internal */
   accepted(inputId: string): void {
-    this.#confirm((asked) => asked.type === "input" && asked.input_id === inputId);
-    this.#inputs.get(inputId)?.resolve();
-    this.#inputs.delete(inputId);
+    this.#settle((asked) => asked.type === "input" && asked.input_id === inputId);
   }
 
   /** Something about it was refused. @internal */
   refused(frame: ErrorFrame): void {
     const error = new TokenwireError(frame);
-    switch (frame.code) {
-      case "already_resolved":
-      case "call_not_found":
-      case "generation_ended":
-        if (!this.#hasRepeated) this.#owner.refused(error);
-        return;
-      case "gap":
-      case "generation_not_found":
-      case "too_many_attachments":
-        return this.fail(error, this.#start ? "failed" : "lost");
-      case "too_late": {
-        // They are answered in order.
-        const [inputId] = this.#inputs.keys();
-        if (inputId === undefined) return;
-        this.#confirm((asked) => asked.type === "input" && asked.input_id === inputId);
-        return this.#inputs.get(inputId)?.reject(error);
-      }
-      default:
-        if (this.#start) this.fail(error, "failed");
-        else this.#owner.refused(error);
+    const { code } = error;
+    if (this.#start || code === "gap" || code === "generation_not_found" || code === "too_many_attachments") {
+      this.fail(error, this.#start ? "failed" : "lost");
+    } else if (code === "too_late") {
+      // Inputs are answered in order.
+      const first = this.#asked.find((asked) => asked.frame.type === "input");
+      this.#settle((asked) => asked === first?.frame, error);
+    } else if (!this.#hasRepeated || !["already_resolved", "call_not_found", "generation_ended"].includes(code)) {
+      this.#client.options.onRefused?.(error);
     }
   }
 
@@ -349,10 +324,10 @@ export class Run implements AsyncIterable<EventFrame> {
     } else {
       this.#end({ status, error }, error);
     }
-    this.#owner.left(this);
+    this.#client.leave(this);
   }
 
-  #end(answer: Partial<Answer>, error: TokenwireError): void {
+  #end(answer: Partial<Answer>, error?: TokenwireError): void {
     for (const reader of this.#readers) reader.queue.end(error);
     if (this.#isOver) return;
     this.#error = error;
@@ -363,46 +338,45 @@ export class Run implements AsyncIterable<EventFrame> {
   #finish(): void {
     this.#isOver = true;
     this.#start = undefined;
-    this.#unconfirmed = [];
-    const tooLate = clientError("too_late", "the generation has ended");
-    for (const input of this.#inputs.values()) input.reject(tooLate);
+    this.#settle(() => true, tooLate());
     const { answer } = this;
-    if (answer.error) this.#settle.reject(answer.error);
-    else this.#settle.resolve(answer);
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    if (answer.error) this.#done.reject(answer.error);
+    else this.#done.resolve(answer);
     this.#tell();
     this.#pauseOrLeave();
   }
 
   /** Sends a frame, now and on every connection to come, until the server confirms it. */
-  #ask(frame: Confirmed): void {
+  #ask(frame: Asked["frame"], resolve?: () => void, reject?: (error: TokenwireError) => void): void {
     if (this.#isOver) return;
-    if (!this.#owner.hasRoom()) throw clientError("queue_full", "too much waits for the server", true);
-    this.#unconfirmed.push(frame);
-    this.#say(frame, (error) => {
-      throw error;
-    });
+    this.#client.checkRoom();
+    const asked = { frame, resolve, reject };
+    this.#asked.push(asked);
+    this.#say(asked);
   }
 
-  #say(frame: Confirmed, fail: (error: TokenwireError) => void): void {
+  #say({ frame, reject = this.#client.options.onRefused }: Asked): void {
     try {
-      this.#owner.send(frame);
+      this.#client.connection.send(frame);
     } catch (error) {
-      this.#confirm((asked) => asked === frame);
-      fail(error as TokenwireError);
+      this.#settle((asked) => asked === frame);
+      reject?.(error as TokenwireError);
     }
   }
 
-  #confirm(isIt: (asked: Confirmed) => boolean): void {
-    this.#unconfirmed = this.#unconfirmed.filter((asked) => !isIt(asked));
+  /** Those have arrived, or are refused. */
+  #settle(isIt: (frame: Asked["frame"]) => boolean, error?: TokenwireError): void {
+    const settled = this.#asked.filter(({ frame }) => isIt(frame));
+    this.#asked = this.#asked.filter(({ frame }) => !isIt(frame));
+    for (const { resolve, reject } of settled) error ? reject?.(error) : resolve?.();
   }
 
   /** Reads the log again from its beginning, for a reader that is behind; the others skip what they have. */
-  #reread(): void {
+  #reread(reader: Reader): void {
+    reader.state = "asking";
     this.#isPaused = false;
-    this.#owner.joined(this);
-    this.#owner.send({ type: "attach", id: this.id, after: 0, epoch: this.#epoch });
+    this.#client.join(this);
+    this.#client.connection.send({ type: "attach", id: this.id, after: 0, epoch: this.#epoch });
   }
 
   /** After the end: nothing is left to read, or no reader has room for it now. */
@@ -410,24 +384,26 @@ export class Run implements AsyncIterable<EventFrame> {
     if (!this.#isOver) return;
     const reading = [...this.#readers].filter(({ seq }) => seq < this.#seen.seq);
     if (!reading.length) {
-      this.#owner.left(this);
-    } else if (!this.#isPaused && reading.every(({ isBehind }) => isBehind)) {
+      this.#client.leave(this);
+    } else if (!this.#isPaused && reading.every(({ state }) => state === "behind")) {
       this.#isPaused = true;
-      this.#owner.send({ type: "detach", id: this.id });
+      this.#client.connection.send({ type: "detach", id: this.id });
     }
   }
 
   #notify(): void {
-    if (!this.#listeners.size) return;
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#tell();
-    }, NOTIFY_EVERY_MS);
+    this.#timer ??= setTimeout(() => this.#tell(), NOTIFY_EVERY_MS);
   }
 
   #tell(): void {
-    for (const listener of [...this.#listeners]) listener();
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const listener of this.#listeners) listener();
   }
+}
+
+function tooLate(): TokenwireError {
+  return clientError("too_late", "the generation has ended");
 }
 
 /** A random name of twelve letters and digits. */
