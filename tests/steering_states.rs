@@ -168,9 +168,8 @@ async fn while_a_server_tool_runs(wire: Wire) {
     let slow = tool("slow", "Takes its time.", move |_: Value, _| {
         let (held, asked) = (held.clone(), asked.clone());
         async move {
-            let failed = |error: tokio::sync::AcquireError| ToolError(error.to_string());
-            let _running = held.acquire_owned().await.map_err(failed)?;
-            asked.acquire().await.map_err(failed)?.forget();
+            let _running = held.acquire_owned().await?;
+            asked.acquire().await?.forget();
             Ok::<_, ToolError>("slept")
         }
     });
