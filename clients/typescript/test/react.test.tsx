@@ -3,7 +3,8 @@
 
 import { act, cleanup, render, renderHook, screen, waitFor } from "@testing-library/react";
 import { memo, type ReactNode, StrictMode, useEffect, useState } from "react";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { renderToString } from "react-dom/server";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type AnswerPart, type Run, Tokenwire } from "../src/index.js";
 import {
   TokenwireProvider,
@@ -256,6 +257,29 @@ test("a provider makes a client of its own, and closes it when it is gone", asyn
   await waitFor(() => expect(seen[0]!.status).toBe("closed"));
 });
 
+test("a page that a server rendered is taken over as it is", async () => {
+  sessionStorage.setItem("chat", (await connect().start(demo(20)).result).id);
+  function Page() {
+    const { status } = useGeneration({ storageKey: "chat" });
+    const { generations } = useConversation("c0");
+    return <p>{`${useConnectionStatus()} ${status} ${generations.length} ${useTokenwire() !== undefined}`}</p>;
+  }
+  const { WebSocket } = connect().options;
+  const page = (
+    <TokenwireProvider url={shared.server.url} WebSocket={WebSocket}>
+      <Page />
+    </TokenwireProvider>
+  );
+  const container = document.body.appendChild(document.createElement("div"));
+  container.innerHTML = renderToString(page);
+  expect(container.textContent).toBe("idle undefined 0 false");
+  const problems = vi.spyOn(console, "error");
+  render(page, { container, hydrate: true });
+  await waitFor(() => screen.getByText("open finished 0 true"));
+  expect(problems.mock.calls.map(String).filter((text) => /hydrat|did not match/i.test(text))).toEqual([]);
+  problems.mockRestore();
+});
+
 test("a hook without a provider says what is missing", () => {
   expect(() => renderHook(() => useGeneration())).toThrow("TokenwireProvider");
 });
@@ -269,6 +293,7 @@ test("a conversation shows what any device says in it, and steers what runs", as
   expect(laptop.result.current.title).toBe("Why is the sky blue?");
   await waitFor(() => expect(phone.result.current.running).toHaveLength(1));
   const { id, messages, run } = phone.result.current.generations[0]!;
+  await waitFor(() => expect(run.answer.text).not.toBe(""));
   expect(messages).toEqual([{ role: "user", content: "Why is the sky blue?" }]);
 
   await act(async () => {
