@@ -1,4 +1,5 @@
 // @vitest-environment happy-dom
+// @vitest-environment-options {"settings":{"fetch":{"disableSameOriginPolicy":true}}}
 // The hooks, in a page, against the real server.
 
 import { act, cleanup, render, renderHook, screen, waitFor } from "@testing-library/react";
@@ -76,11 +77,10 @@ test("parts that have not changed are the same objects, so their components stay
   }
   const run = connect().start(demo(300, SLOW, { model: "demo/reasoning" }));
   render(<Parts run={run} />);
-  await waitFor(() => expect(run.answer.parts.length).toBe(2), { timeout: 5_000 });
-  await waitFor(() => expect(renders.text).toBe(2), { timeout: 5_000 });
-  const reasoning = renders.reasoning;
+  await waitFor(() => expect(renders.text).toBeDefined(), { timeout: 5_000 });
+  const { reasoning } = renders;
   await run.result;
-  await waitFor(() => expect(renders.text).toBeGreaterThan(5));
+  await waitFor(() => expect(renders.text).toBeGreaterThan(9));
   expect(renders.reasoning).toBe(reasoning);
 });
 
