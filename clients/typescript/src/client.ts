@@ -62,6 +62,8 @@ export interface AttachOptions {
 export interface ConversationOptions {
   /** A token of the owner's, to watch a conversation of somebody else's. */
   share?: string;
+  /** Carries out calls of its generations that wait for a result, those of other devices included: see `AttachOptions`. */
+  tools?: Tools;
 }
 
 /**
@@ -152,10 +154,10 @@ export class Tokenwire {
   }
 
   /** Watches a conversation. One that nobody has begun is made by its first generation. */
-  conversation(id: string, { share }: ConversationOptions = {}): Conversation {
+  conversation(id: string, { share, tools }: ConversationOptions = {}): Conversation {
     const known = this.conversations.get(id);
     if (known) return known;
-    const conversation = new Conversation(this, id, share);
+    const conversation = new Conversation(this, id, share, tools);
     if (this.status === "closed") {
       conversation.fail(closed());
     } else {

@@ -3,6 +3,7 @@ import type { StartRequest, Tokenwire } from "./client.js";
 import { clientError, TokenwireError } from "./errors.js";
 import type { CancelledBy, ConversationFrame, ErrorInfo, FinishReason, Message, TokenUsage } from "./protocol.js";
 import { Run } from "./run.js";
+import { answerCalls, type Tools } from "./tools.js";
 
 /** A generation of which nothing has come for so long is asked for: its log may be gone. */
 const EXPECTED_WITHIN_MS = 1_000;
@@ -58,16 +59,18 @@ export class Conversation {
   readonly id: string;
   #client: Tokenwire;
   #share: string | undefined;
+  #tools: Tools | undefined;
   #seq = 0;
   #epoch: string | undefined;
   #state: ConversationState;
   #listeners = new Set<() => void>();
 
   /** @internal */
-  constructor(client: Tokenwire, id: string, share?: string) {
+  constructor(client: Tokenwire, id: string, share?: string, tools?: Tools) {
     this.#client = client;
     this.id = id;
     this.#share = share;
+    this.#tools = tools;
     this.#state = { id, generations: [] };
   }
 
@@ -160,6 +163,7 @@ export class Conversation {
       run.isViewer = true;
       return run;
     }
+    if (this.#tools) answerCalls(run, this.#tools, false);
     // Unless its log is gone. What was said is kept for longer.
     const seq = this.#seq;
     run.rescue = async () => {
