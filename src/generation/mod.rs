@@ -201,6 +201,9 @@ impl Generation {
     /// The calls that wait for a client: for a result, or for a decision.
     pub(crate) fn open_calls(&self) -> Vec<Arc<str>> {
         let control = self.control();
+        if control.has_ended {
+            return Vec::new();
+        }
         let unanswered = control.calls.iter().filter(|(_, answer)| answer.is_none()).map(|(id, _)| id);
         let undecided = control.approvals.iter().filter(|(_, decision)| decision.is_none()).map(|(id, _)| id);
         unanswered.chain(undecided).cloned().collect()

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokenwire_protocol::{ErrorCode, ErrorInfo, Event};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::{CallAnswer, RequestId, chunks::Chunks, error_frame, start};
+use super::{Answered, CallAnswer, RequestId, chunks::Chunks, error_frame, start};
 use crate::generation::{
     Generation,
     log::{Chunk, Log, Next, Reader},
@@ -51,7 +51,7 @@ impl Answer {
     pub fn behind(request: RequestId, generation: &Generation, answers: &[CallAnswer]) -> Option<Self> {
         let ids: Vec<&str> = answers.iter().map(|answer| &*answer.call_id).collect();
         let open = generation.open_calls();
-        let taken = taken_at(generation.log(), &ids);
+        let taken = taken_at(generation.log(), answers);
         if taken.is_none() && !open.iter().any(|id| ids.contains(&&**id)) {
             return None;
         }
@@ -123,7 +123,7 @@ impl Answer {
                         return Next::Pending;
                     }
                 }
-                Next::End => return Next::End,
+                Next::End => self.end(State::Over),
                 Next::Gap { .. } => {
                     let error = ErrorInfo::new(ErrorCode::Gap, "the beginning of the answer is no longer kept");
                     self.frames.push_back(error_frame(Some(&self.request), &error).into());
@@ -168,17 +168,21 @@ impl Answer {
     }
 }
 
-/// The position before the first result or decision that the generation has taken for one of these calls.
-fn taken_at(log: &Arc<Log>, ids: &[&str]) -> Option<u64> {
+/// The position before the first of these answers, if the generation has taken one of them, or another one in its
+/// place.
+fn taken_at(log: &Arc<Log>, answers: &[CallAnswer]) -> Option<u64> {
     let mut reader = log.reader(0);
     loop {
         let found = reader.next(|chunk, seq| {
-            let call = match chunk {
-                Chunk::Event { event: Event::ToolResult(result), .. } if !result.by_server => &result.call_id,
-                Chunk::Event { event: Event::ToolDecision(decision), .. } => &decision.call_id,
-                _ => return None,
+            let Chunk::Event { event, .. } = chunk else { return None };
+            let is_taken = |given: &CallAnswer| match (event, &given.answer) {
+                (Event::ToolResult(taken), Answered::Result { .. }) => *taken.call_id == *given.call_id,
+                (Event::ToolDecision(taken), Answered::Approved | Answered::Denied { .. }) => {
+                    *taken.call_id == *given.call_id
+                }
+                _ => false,
             };
-            ids.contains(&&**call).then(|| seq - 1)
+            answers.iter().any(is_taken).then(|| seq - 1)
         });
         match found {
             Next::Some(None) => {}
