@@ -169,6 +169,26 @@ async fn tools_of_the_server_run_by_themselves() {
 }
 
 #[tokio::test]
+async fn a_client_that_brings_a_tool_of_the_same_name_answers_it_itself() {
+    let mut server = with_tools(Arc::new(Semaphore::new(1))).await;
+    let mut client = server.client().await;
+    let function = json!({"name": "weather", "description": "the client's", "parameters": {"type": "object"}});
+    client.send(with(start("g1"), json!({"tools": [{"type": "function", "function": function}]}))).await;
+    let mut call = server.upstream.call().await;
+    let tools = call.body["tools"].as_array().unwrap();
+    let weather: Vec<_> = tools.iter().filter(|tool| tool["function"]["name"] == "weather").collect();
+    assert_eq!((weather.len(), &weather[0]["function"]["description"]), (1, &json!("the client's")));
+    call.tool_call(0, "call_1", "weather", r#"{"city":"Rome"}"#).await;
+    finish_with_calls(call).await;
+    assert_eq!(client.until("tool_wait").await["call_ids"], json!(["call_1"]));
+    client.send(json!({"type": "tool_result", "id": "g1", "call_id": "call_1", "content": "rain"})).await;
+    let call = server.upstream.call().await;
+    assert_eq!(call.body["messages"][2]["content"], "rain");
+    call.finish().await;
+    client.end_of("g1").await;
+}
+
+#[tokio::test]
 async fn a_cancel_reaches_a_running_tool() {
     let is_running = Arc::new(Semaphore::new(1));
     let mut server = with_tools(is_running.clone()).await;

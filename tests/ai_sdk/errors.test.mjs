@@ -157,3 +157,23 @@ test("where an abort only leaves, the answer is there for who comes back", async
   await resuming;
   assert.equal(chat.text, "half and half");
 });
+
+test("a server that shuts down says so, starts nothing new, and lets answers end", async () => {
+  const leaving = await startServer(provider.toml);
+  const { chat, record, transport } = openPage(leaving, { body: scripted });
+  const sending = chat.sendMessage({ text: "Hello" });
+  const call = await provider.call();
+  call.text("To the ");
+  await until("the text", () => chat.last.role === "assistant" && chat.text === "To the ");
+  leaving.drain();
+  const frame = await until("the word", () => record.received.find((frame) => frame.type === "going-away"));
+  assert.equal(frame.requestId, "server");
+  const late = openPage(leaving, { transport, record });
+  await late.chat.sendMessage({ text: "Me too" }, { body: scripted });
+  assert.match(late.chat.error.message, /shutting down/);
+  call.text("end.");
+  call.finish();
+  await sending;
+  assert.equal(chat.text, "To the end.");
+  await leaving.stop();
+});

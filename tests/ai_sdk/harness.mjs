@@ -39,13 +39,15 @@ export async function startServer(toml = "") {
   });
   // Whatever goes wrong, the test does not leave it behind.
   process.on("exit", () => child.kill("SIGKILL"));
+  /** Asks it to shut down. */
+  const drain = () => child.kill("SIGTERM");
   const stop = async () => {
     if (child.exitCode === null && child.signalCode === null) {
       child.kill("SIGKILL");
       await once(child, "exit");
     }
   };
-  return { url, socketUrl: `${url.replace("http", "ws")}/v1/ai-sdk`, stop };
+  return { url, socketUrl: `${url.replace("http", "ws")}/v1/ai-sdk`, drain, stop };
 }
 
 /** Waits until `isSo()`, which something under way makes so. */

@@ -21,6 +21,9 @@ use tokenwire_protocol::{
     message::{Content, ImageUrl, Message, MessageToolCall, Native, Part, Role},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// The kind of the part that carries what a provider needs to see again.
 pub(super) const NATIVE_KIND: &str = "tokenwire.native";
 

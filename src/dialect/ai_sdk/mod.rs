@@ -22,9 +22,12 @@ use tokenwire_protocol::{ConnectionFrame, ConversationId, ErrorFrame, ErrorInfo,
 use crate::config::{AbortPolicy, sha256_hex};
 
 mod answer;
+mod beyond;
+mod calls;
 mod chunks;
 mod frames;
 mod messages;
+mod metadata;
 mod start;
 
 pub(crate) use answer::Answer;

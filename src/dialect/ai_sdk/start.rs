@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 use tokenwire_protocol::{
-    ClientFrame, ErrorInfo, Start,
-    fields::bad_field,
+    ErrorInfo, Start,
+    fields::{self, bad_field},
     message::{Message, Role},
 };
 
@@ -100,20 +100,13 @@ impl Send {
 }
 
 /// Reads the body's fields as those of a native frame, so that the same is valid in both.
-fn read_fields(mut fields: Map<String, Value>, settings: &Settings) -> Result<Start, Box<ErrorInfo>> {
-    fields.entry("model").or_insert_with(|| settings.model.as_str().into());
-    fields.insert("type".to_owned(), "start".into());
-    fields.insert("id".to_owned(), "-".into());
-    fields.insert("messages".to_owned(), json!([{"role": "user", "content": ""}]));
-    match ClientFrame::parse(&Value::Object(fields).to_string()) {
-        Ok(ClientFrame::Start(start)) => Ok(*start),
-        Ok(_) => unreachable!("a frame of type `start` is a start"),
-        Err(bad) => {
-            let mut error = bad.error;
-            error.field = error.field.map(|field| format!("body.{field}"));
-            Err(error)
-        }
-    }
+fn read_fields(mut body: Map<String, Value>, settings: &Settings) -> Result<Start, Box<ErrorInfo>> {
+    body.entry("model").or_insert_with(|| settings.model.as_str().into());
+    body.insert("id".to_owned(), "-".into());
+    fields::fields(&Value::Object(body).to_string()).map_err(|mut error| {
+        error.field = error.field.map(|field| format!("body.{field}"));
+        error
+    })
 }
 
 /// The id of the message that a generation writes, or goes on with.
