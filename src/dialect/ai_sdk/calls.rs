@@ -88,11 +88,16 @@ impl Calls {
     pub fn decision(&mut self, decision: &ToolDecision, out: &mut Vec<String>) {
         let ToolDecision { call_id, approved, arguments, reason, .. } = decision;
         let Some(call) = self.find(call_id) else { return };
-        let mut response = json!({"type": "tool-approval-response", "approvalId": call_id, "approved": approved});
-        if let Some(reason) = reason {
-            response["reason"] = reason.as_str().into();
+        let is_asked = call.state == State::Approval;
+        if !is_asked && !approved {
+            // The application's own code has denied it: a page knows only denials of what was asked.
+            let request = json!({"type": "tool-approval-request", "approvalId": call_id, "toolCallId": call_id});
+            put(out, with(request, "isAutomatic", true));
         }
-        put(out, response);
+        if is_asked || !approved {
+            let response = json!({"type": "tool-approval-response", "approvalId": call_id, "approved": approved});
+            put(out, if let Some(reason) = reason { with(response, "reason", reason.as_str()) } else { response });
+        }
         call.state = if *approved { State::Said } else { State::Answered };
         if !approved {
             put(out, json!({"type": "tool-output-denied", "toolCallId": call_id}));
@@ -229,15 +234,17 @@ fn of(chunk: Value, is_served: bool) -> Value {
 }
 
 /// Says whose call it is, for when it comes back with the message.
-fn owned(mut chunk: Value, by: &str) -> Value {
-    chunk["providerMetadata"] = json!({"tokenwire": {"by": by}});
-    chunk
+fn owned(chunk: Value, by: &str) -> Value {
+    with(chunk, "providerMetadata", json!({"tokenwire": {"by": by}}))
 }
 
 /// The page does not carry it out, and its types do not know it.
-fn executed(mut chunk: Value) -> Value {
-    chunk["providerExecuted"] = true.into();
-    chunk["dynamic"] = true.into();
+fn executed(chunk: Value) -> Value {
+    with(with(chunk, "providerExecuted", true), "dynamic", true)
+}
+
+fn with(mut chunk: Value, field: &str, value: impl Into<Value>) -> Value {
+    chunk[field] = value.into();
     chunk
 }
 

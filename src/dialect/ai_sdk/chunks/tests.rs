@@ -211,6 +211,15 @@ fn approvals() {
 }
 
 #[test]
+fn decisions_of_the_application() {
+    let decision = |approved| json!({"type": "tool_decision", "call_id": "c1", "approved": approved, "by": "server", "reason": "no"});
+    let shown = said(&mut chunks(), &[call("add"), turn_ends(), decision(false)]);
+    assert_eq!(kinds(&shown[4..]), ["tool-approval-request", "tool-approval-response", "tool-output-denied"]);
+    assert_eq!((&shown[4]["isAutomatic"], &shown[5]["reason"]), (&json!(true), &json!("no")));
+    assert_eq!(said(&mut chunks(), &[call("add"), turn_ends(), decision(true)]).len(), 4);
+}
+
+#[test]
 fn sources_are_named_once_and_cited_where_they_count() {
     let cite =
         |quote: &str| json!({"type": "citation", "url": "https://a", "title": "A", "quote": quote, "source": {}});
