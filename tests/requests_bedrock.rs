@@ -372,6 +372,13 @@ fn what_is_opaque_comes_back_as_it_was() {
     assert_eq!(body["messages"][1]["content"], expected);
     assert_eq!(CONVERSE.warnings(ask(CLAUDE, conversation("bedrock"))), Vec::<String>::new());
 
+    // A call is told as it was carried out, also where that is not how the model wrote it.
+    let mut edited = conversation("bedrock");
+    edited["messages"][1]["tool_calls"][0]["function"]["arguments"] = r#"{"zone":"UTC"}"#.into();
+    let body = CONVERSE.body(ask(CLAUDE, edited));
+    expected[5]["toolUse"]["input"] = json!({"zone": "UTC"});
+    assert_eq!(body["messages"][1]["content"], expected);
+
     // What another provider said is told in its words only.
     let body = CONVERSE.body(ask(CLAUDE, conversation("anthropic")));
     assert_eq!(body["messages"][1]["content"].as_array().unwrap().len(), 2);

@@ -15,6 +15,7 @@ use tokenwire::tools::{ToolError, tool};
 use tokio::sync::Semaphore;
 
 over_all_wires!(
+    while_queued,
     before_the_first_token,
     in_reasoning,
     in_text,
@@ -61,6 +62,22 @@ async fn ends(mut model: Model, interrupt: bool, text: &str) {
         model.text(text).await;
     }
     model.end().await;
+}
+
+async fn while_queued(wire: Wire) {
+    for interrupt in [false, true] {
+        let mut talk = Talk::build(wire, |config| config.limits.max_running = 1, |builder| builder).await;
+        let mut other = talk.server.client().await;
+        other.send(wire.start("g0")).await;
+        let first = talk.asked().await;
+        talk.start("g1", json!({})).await;
+        steer(&mut talk, interrupt).await;
+        assert_eq!(talk.server.upstream.connections(), 1, "its turn has not begun");
+        first.end().await;
+        // The first request has it already.
+        goes_on(&mut talk, &[]).await;
+        assert_eq!(talk.server.upstream.connections(), 2);
+    }
 }
 
 async fn before_the_first_token(wire: Wire) {

@@ -54,3 +54,23 @@ async fn what_does_not_fit_is_said_and_repaired_once() {
     assert_eq!((&object["value"], &object["valid"]), (&Value::Null, &json!(false)));
     assert_eq!(client.end_of("g1").await["type"], "finished", "once is enough");
 }
+
+#[tokio::test]
+async fn a_turn_that_calls_tools_is_no_value() {
+    let mut server = TestServer::start().await;
+    let mut client = server.client().await;
+    let tools = json!([{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]);
+    client.send(asking(json!({"repair": true, "tools": tools, "end_at_tool_calls": true}))).await;
+    let mut call = server.upstream.call().await;
+    call.tool_call(0, "call_1", "look", "{}").await;
+    call.finish_reason("tool_calls").await;
+    call.done().await;
+    loop {
+        let frame = client.next().await;
+        assert_ne!(frame["type"], "object", "{frame}");
+        if frame["type"] == "finished" {
+            break;
+        }
+    }
+    assert_eq!(server.upstream.connections(), 1, "there is nothing to repair");
+}

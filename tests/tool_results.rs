@@ -4,11 +4,17 @@
 
 mod support;
 
-use serde_json::json;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use serde_json::{Value, json};
 use support::{
     dialogue::{Talk, Wire, result},
-    key, with,
+    key, until, with,
 };
+use tokenwire::tools::{ToolError, tool};
 
 over_all_wires!(
     results_in_any_order_and_once,
@@ -20,6 +26,7 @@ over_all_wires!(
     a_limit_on_turns,
     ended_at_calls_and_continued,
     a_cancel_while_waiting,
+    a_cancel_while_the_server_runs_a_tool,
     a_result_and_a_cancel_at_once,
 );
 
@@ -190,6 +197,34 @@ async fn a_cancel_while_waiting(wire: Wire) {
     let lines = model.lines();
     assert_eq!(lines[1..5], [&CALLED[..], &["result call_1: one"]].concat());
     assert!(lines[5].contains(" call_2: ") && lines[6..] == ["user: And now?"], "{lines:?}");
+    model.end().await;
+    talk.client.end_of("g2").await;
+}
+
+async fn a_cancel_while_the_server_runs_a_tool(wire: Wire) {
+    let is_running = Arc::new(AtomicBool::new(false));
+    let running = is_running.clone();
+    let slow = tool("slow", "Never ends.", move |_: Value, _| {
+        running.store(true, Ordering::SeqCst);
+        std::future::pending::<Result<String, ToolError>>()
+    });
+    let mut talk = Talk::build(wire, |_| {}, |builder| builder.tool(slow)).await;
+    talk.start("g1", json!({})).await;
+    let mut model = talk.asked().await;
+    model.reasoning("Let me see.", "c2ln").await;
+    model.tool_call_of("slow", "call_1", "{}").await;
+    model.end().await;
+    until("the tool runs", || is_running.load(Ordering::SeqCst)).await;
+    talk.client.cancel("g1").await;
+    assert_eq!(talk.client.end_of("g1").await["type"], "cancelled");
+
+    // What it did is not undone, so the model is told that it was called.
+    let user = json!({"role": "user", "content": "And now?"});
+    talk.start("g2", json!({"continue_from": "g1", "messages": [user]})).await;
+    let model = talk.asked().await;
+    let lines = model.lines();
+    assert_eq!(lines[1..3], CALLED[..2]);
+    assert!(lines[3].contains(" call_1: ") && lines[4..] == ["user: And now?"], "{lines:?}");
     model.end().await;
     talk.client.end_of("g2").await;
 }

@@ -5,7 +5,8 @@
 //! it is known. Text is shown as it grows; numbers, `true`, `false`, `null` and keys once they are whole.
 //!
 //! What stands before the first `{` or `[` is skipped, and so is what follows the value: some models put a
-//! fence or a sentence around it. Text that is no JSON ends the changes; what was said stays.
+//! fence or a sentence around it. Text that is no JSON ends the changes; what was said stays, unless a fence follows:
+//! the sentence before it had a bracket.
 
 use std::ops::Range;
 
@@ -101,6 +102,8 @@ pub(super) struct Growing {
     digits: String,
     /// The first half of a character that is escaped as two.
     high: Option<u16>,
+    /// Backticks in a row, after text that is no JSON: three of them begin a fence.
+    ticks: u8,
     /// Bytes of text that were read.
     read: usize,
     /// Where the value stands in the text.
@@ -156,6 +159,7 @@ impl Growing {
             is_text_said: false,
             digits: String::new(),
             high: None,
+            ticks: 0,
             read: 0,
             range: 0..0,
         }
@@ -164,11 +168,14 @@ impl Growing {
     /// Reads the next piece, and says what it changed.
     pub fn push(&mut self, piece: &str, say: &mut dyn FnMut(ObjectDelta)) {
         for (at, c) in piece.char_indices() {
-            if matches!(self.state, State::Done | State::Broken) {
+            if self.state == State::Done {
                 break;
             }
-            if self.take(c, self.read + at, say).is_none() {
+            if self.state != State::Broken && self.take(c, self.read + at, say).is_none() {
                 self.state = State::Broken;
+            }
+            if self.state == State::Broken {
+                self.find_fence(c);
             }
         }
         self.read += piece.len();
@@ -214,6 +221,17 @@ impl Growing {
             State::Key { .. } | State::Colon | State::Done | State::Broken => return None,
         }
         Some(())
+    }
+
+    /// After text that is no JSON: looks for the line that begins a fence.
+    fn find_fence(&mut self, c: char) {
+        match c {
+            '`' => self.ticks = (self.ticks + 1).min(3),
+            '\n' if self.ticks == 3 => *self = Self { read: self.read, ..Self::new() },
+            // The name of a language.
+            c if self.ticks == 3 && c.is_ascii_alphanumeric() => {}
+            _ => self.ticks = 0,
+        }
     }
 
     fn begin(&mut self, c: char, say: &mut dyn FnMut(ObjectDelta)) -> Option<()> {
@@ -462,6 +480,12 @@ mod tests {
             r#"{"quote":"\"","back":"\\","slash":"\/","all":"\b\f\n\r\t"}"#,
             r#"{"é😀":"naïve 東京 👩‍🚀","escaped":"\u00e9\ud83d\ude00\u0000"}"#,
             r#"{"dup":1,"dup":2}"#,
+            r#"{"dup":{"a":[1]},"dup":[{"b":2}],"dup":{"c":3}}"#,
+            r#"{"n":-0,"z":0.0,"m":-1e-2,"p":1E+2,"l":[-1,0,10]}"#,
+            r#"{"\u0061\ud83d\ude00":1}"#,
+            r#"{"mixed":"a\ud83d\ude00b\u0041\n\\u0041"}"#,
+            "{\"del\":\"\u{7f}\u{2028}\",\"\u{feff}\":1}",
+            "[\t1\r\n,\n2 ]",
             r#"{"n":12345678901234567890,"f":0.1,"e":1E5}"#,
             r#"["","a","",{"k":""}]"#,
         ] {
@@ -473,6 +497,12 @@ mod tests {
     fn what_stands_around_the_value_is_skipped() {
         grows_to("```json\n{\"a\":1}\n```", &json!({"a": 1}));
         grows_to("Here it is: [1] and that was {it}", &json!([1]));
+        grows_to("\u{feff}\n\n{\"a\":1}{\"b\":2}", &json!({"a": 1}));
+        grows_to("```\n[]\n```\n", &json!([]));
+        grows_to("`json` of it: {\"a\":\"```\"}```", &json!({"a": "```"}));
+        // A sentence with brackets, and then the value in a fence.
+        grows_to("The {value} of [x]:\n\n```json\n{\"a\":1}\n```", &json!({"a": 1}));
+        grows_to("{'a': 1} or rather:\n```\n{\"a\":1}\n```", &json!({"a": 1}));
     }
 
     #[test]
@@ -502,6 +532,40 @@ mod tests {
             (r#"{"a":1,"b":"half"#, json!({"a": 1, "b": "half"})),
             (r#"{"a":1,"b":tru"#, json!({"a": 1})),
             (r#"{"a":1,"b":trux}"#, json!({"a": 1})),
+            (r#"{"a":1,"b":TRUE}"#, json!({"a": 1})),
+            (r#"{"a":1,"b":NaN}"#, json!({"a": 1})),
+            (r#"{"a":1,"b":None}"#, json!({"a": 1})),
+            // A number is shown once it is whole, and these never are.
+            (r#"{"a":1,"b":1e"#, json!({"a": 1})),
+            (r#"{"a":1,"b":1e}"#, json!({"a": 1})),
+            (r#"{"a":1,"b":-"#, json!({"a": 1})),
+            (r#"{"a":1,"b":-}"#, json!({"a": 1})),
+            (r#"{"a":1,"b":1.}"#, json!({"a": 1})),
+            (r#"{"a":1,"b":.5}"#, json!({"a": 1})),
+            (r#"{"a":1,"b":+1}"#, json!({"a": 1})),
+            (r#"{"a":1,"b":01}"#, json!({"a": 1})),
+            (r#"{"a":1,"b":0x1}"#, json!({"a": 1})),
+            (r#"{"a":1,"b":1e999}"#, json!({"a": 1})),
+            (r#"[1,]"#, json!([1])),
+            (r#"[,1]"#, json!([])),
+            (r#"[1 2]"#, json!([1])),
+            (r#"{"a"}"#, json!({})),
+            (r#"{"a":}"#, json!({})),
+            (r#"{"a"::1}"#, json!({})),
+            (r#"{,}"#, json!({})),
+            (r#"{a:1}"#, json!({})),
+            (r#"{"a":1"#, json!({})),
+            (r#"{"a":1 // the first"#, json!({"a": 1})),
+            (r#"{"a":"half \u00"#, json!({"a": "half "})),
+            (r#"{"a":"half \ud83d"#, json!({"a": "half "})),
+            (r#"{"a":"half \ud83d\u"#, json!({"a": "half "})),
+            (r#"{"a":"\u12g4"}"#, json!({})),
+            (r#"{"a":"b\"#, json!({"a": "b"})),
+            (r#"]"#, Value::Null),
+            (r#""only text""#, Value::Null),
+            (r#"42"#, Value::Null),
+            ("```json\n```", Value::Null),
+            ("{the} value is missing ```", json!({})),
             (r#"{"a":1,}"#, json!({"a": 1})),
             (r#"{"a":1 "b":2}"#, json!({"a": 1})),
             (r#"{"a":[1,2}"#, json!({"a": [1, 2]})),
@@ -544,8 +608,25 @@ mod tests {
 
     #[test]
     fn depth_is_bounded() {
-        let deep = "[".repeat(100_000);
-        assert_eq!(read(&[&deep]).1, None);
+        let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert_eq!(read(&[&deep(MAX_DEPTH)]).1, serde_json::from_str(&deep(MAX_DEPTH)).unwrap());
+        assert_eq!(read(&[&deep(MAX_DEPTH + 1)]).1, None);
+        assert_eq!(read(&[&"{\"a\":".repeat(100_000)]).1, None);
+    }
+
+    #[test]
+    fn a_long_list_is_read_once() {
+        let list: Value = (0..50_000).map(|n| json!({"n": n})).collect();
+        let text = list.to_string();
+        let pieces: Vec<&str> = text.as_bytes().chunks(7).map(|piece| std::str::from_utf8(piece).unwrap()).collect();
+        let mut growing = Growing::new();
+        let mut changes = 0;
+        for piece in pieces {
+            growing.push(piece, &mut |_| changes += 1);
+        }
+        assert_eq!((changes, growing.value(&text)), (1 + 2 * 50_000, Some(list)));
+        let number = "1".repeat(100_000);
+        assert_eq!(read(&[&format!("[{number}]")]), (json!([]), None), "nor is a number of any length kept");
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

@@ -134,6 +134,7 @@ impl<'a> Conversation<'a> {
             && message.role == Role::Assistant
         {
             let mut blocks = blocks.to_vec();
+            blocks.iter_mut().for_each(|block| take_arguments(block, message));
             blocks.iter_mut().for_each(accept_id);
             self.cache(&mut blocks, message.cache_control.as_ref());
             return Ok(blocks);
@@ -273,6 +274,14 @@ fn text_block(text: &str) -> Option<Value> {
 /// The id of a call as the API accepts it: letters, digits, `_` and `-`, at most 64 of them.
 fn call_id(id: &str) -> String {
     CallIdRule::Word.apply(&CallIdRule::Short.apply(id)).into_owned()
+}
+
+/// Who approved a call may have changed its arguments.
+fn take_arguments(block: &mut Value, message: &Message) {
+    let id = block["toolUse"]["toolUseId"].as_str();
+    if let Some(call) = message.tool_calls.iter().find(|call| Some(call.id.as_str()) == id) {
+        block["toolUse"]["input"] = input(&call.function.arguments);
+    }
 }
 
 /// The ids in an answer of the provider's own are its own, but the results of its calls carry them as they
