@@ -153,18 +153,24 @@ export function createConnection(options: ConnectionOptions, owner: ConnectionOw
     socket.onerror = () => {};
     socket.onclose = async ({ code, reason }) => {
       if (mine !== attempt) return;
-      const isDenied = code === 4500 || (status === "connecting" && (await owner.isDenied(token)));
-      if (mine !== attempt) return;
-      if (isDenied) {
-        // A callback may have a newer one.
-        if (options.isRenewable && denials++ === 0) void connect();
-        else fail(clientError("not_authenticated", "the server does not take the token"));
+      const isNew = status === "connecting";
+      if (code === 4500) {
+        denied();
       } else if (code >= 4500 || FINAL.includes(code)) {
         fail(clientError("connection_closed", `the server closed the connection: ${reason || code}`));
       } else {
         lose();
+        // Found out while the next attempt is waited for, and useless once it is made.
+        const next = attempt;
+        if (isNew && (await owner.isDenied(token)) && next === attempt) denied();
       }
     };
+  }
+
+  function denied(): void {
+    // A callback may have a newer token.
+    if (options.isRenewable && denials++ === 0) void connect();
+    else fail(clientError("not_authenticated", "the server does not take the token"));
   }
 
   function hear(text: string): void {
