@@ -28,11 +28,18 @@ export type ConnectionStatus = "idle" | "connecting" | "open" | "waiting" | "clo
 /** A token, or who is asked for one before each connection. */
 export type TokenSource = string | (() => string | undefined | Promise<string | undefined>);
 
+/** What is used of a WebSocket, be it the browser's or that of a library. */
+export interface WebSocketLike {
+  onmessage: ((event: any) => any) | null;
+  onclose: ((event: any) => any) | null;
+  onerror: ((event: any) => any) | null;
+  readonly readyState: number;
+  send(data: string): void;
+  close(): void;
+}
+
 /** A class like the browser's `WebSocket`. */
-export type WebSocketClass = new (
-  url: string,
-  protocols: string[],
-) => Pick<WebSocket, "onopen" | "onmessage" | "onclose" | "onerror" | "readyState" | "send" | "close">;
+export type WebSocketClass = new (url: string, protocols: string[]) => WebSocketLike;
 
 export interface ConnectionOptions {
   /** `wss://host/v1/stream`. */
@@ -78,7 +85,7 @@ export interface Connection {
 
 export function createConnection(options: ConnectionOptions, owner: ConnectionOwner): Connection {
   let status: ConnectionStatus = "idle";
-  let socket: InstanceType<WebSocketClass> | undefined;
+  let socket: WebSocketLike | undefined;
   /** Which attempt is under way: what belongs to an earlier one is ignored. */
   let attempt = 0;
   /** Attempts since something was heard that shows a working connection. */
