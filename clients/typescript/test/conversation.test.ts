@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import WebSocket from "ws";
 import { startServer } from "../../../tests/browser/server.mjs";
 import { type Conversation, Tokenwire } from "../src/index.js";
-import { changed, demo, joined, useServer } from "./support.js";
+import { changed, demo, eventually, joined, useServer } from "./support.js";
 
 const { shared, connect } = useServer();
 let last = 0;
@@ -98,14 +98,23 @@ test("a token of the owner's is needed to look on, and can be taken back", async
 });
 
 test("an answer whose log is gone is read from what is kept of it", async () => {
-  const server = await startServer({ TOKENWIRE_RETENTION_LOG_BYTES: "1000" });
+  const server = await startServer({ TOKENWIRE_RETENTION_SECONDS: "1" });
   const [one, two] = [new Tokenwire(server.url, { WebSocket }), new Tokenwire(server.url, { WebSocket })];
-  const { text } = await one.start(demo(300, {}, { conversation: "c" })).result;
+  // Somebody watches, so the conversation is kept for longer than its generation.
+  const watched = one.conversation("c");
+  const first = watched.start(demo(300));
+  const { text } = await first.result;
+  await eventually(() =>
+    two.attach(first.id).result.then(
+      () => false,
+      () => true,
+    ),
+  );
   const conversation = two.conversation("c");
   await has(conversation, 1);
   const { run } = conversation.state.generations[0]!;
   expect(await run.result).toMatchObject({ status: "finished", text, parts: [{ type: "text", text }] });
-  await expect(joined(run.text)).rejects.toMatchObject({ code: "gap" });
+  await expect(joined(run.text)).rejects.toMatchObject({ code: "generation_not_found" });
   for (const tw of [one, two]) tw.close();
   await server.stop();
 });
