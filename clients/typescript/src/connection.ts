@@ -270,7 +270,7 @@ export function createConnection(options: ConnectionOptions, owner: ConnectionOw
   }
 
   function listen(verb: "addEventListener" | "removeEventListener"): void {
-    for (const event of ["online", "pageshow"]) globalThis[verb]?.(event, wake);
+    for (const event of ["online", "offline", "pageshow"]) globalThis[verb]?.(event, wake);
     for (const event of ["visibilitychange", "resume"]) globalThis.document?.[verb](event, wake);
   }
 }
