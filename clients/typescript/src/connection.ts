@@ -116,7 +116,7 @@ export function createConnection(options: ConnectionOptions, owner: ConnectionOw
       const text = JSON.stringify(frame);
       // A UTF-16 unit is at most three bytes of UTF-8.
       if (text.length * 3 > maxFrameBytes && new TextEncoder().encode(text).length > maxFrameBytes) {
-        throw clientError("frame_too_large", `the frame is larger than ${maxFrameBytes} bytes`);
+        throw clientError("frame_too_large", `more than ${maxFrameBytes} bytes`);
       }
       socket.send(text);
       sentAt = Date.now();
@@ -164,7 +164,7 @@ export function createConnection(options: ConnectionOptions, owner: ConnectionOw
       if (code === 4500) {
         denied();
       } else if (code >= 4500 || FINAL.includes(code)) {
-        fail(clientError("connection_closed", `the server closed the connection: ${reason || code}`));
+        fail(clientError("connection_closed", `closed by the server: ${reason || code}`));
       } else {
         lose();
         // Found out while the next attempt is waited for, and useless once it is made.

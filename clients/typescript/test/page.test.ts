@@ -4,11 +4,13 @@ import { once } from "node:events";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { build } from "esbuild";
-import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { startBrowser } from "../../../tests/browser/harness.mjs";
 import type { Run, Tokenwire } from "../src/index.js";
 import { demo, useServer } from "./support.js";
+
+type Browser = Awaited<ReturnType<typeof startBrowser>>;
+type Page = Awaited<ReturnType<Browser["newPage"]>>;
 
 declare global {
   /** What the page has. */
