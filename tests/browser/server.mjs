@@ -48,7 +48,8 @@ export async function startProxy(port) {
   const sockets = new Set();
   let mode = "up";
   // `swallowed` counts the bytes that were let through nowhere, `connections` all that were made.
-  const proxy = { port, swallowed: 0, connections: 0, shape: undefined };
+  /** @type {{ port: number, swallowed: number, connections: number, shape?: () => (direction: string, length: number) => number | "cut" | undefined }} */
+  const proxy = { port, swallowed: 0, connections: 0 };
   const server = net.createServer((client) => {
     if (mode === "down") return client.destroy();
     proxy.connections++;

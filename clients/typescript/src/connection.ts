@@ -28,11 +28,18 @@ export type ConnectionStatus = "idle" | "connecting" | "open" | "waiting" | "clo
 /** A token, or who is asked for one before each connection. */
 export type TokenSource = string | (() => string | undefined | Promise<string | undefined>);
 
+/** What is used of a WebSocket, be it the browser's or that of a library. */
+export interface WebSocketLike {
+  onmessage: ((event: any) => any) | null;
+  onclose: ((event: any) => any) | null;
+  onerror: ((event: any) => any) | null;
+  readonly readyState: number;
+  send(data: string): void;
+  close(): void;
+}
+
 /** A class like the browser's `WebSocket`. */
-export type WebSocketClass = new (
-  url: string,
-  protocols: string[],
-) => Pick<WebSocket, "onopen" | "onmessage" | "onclose" | "onerror" | "readyState" | "send" | "close">;
+export type WebSocketClass = new (url: string, protocols: string[]) => WebSocketLike;
 
 export interface ConnectionOptions {
   /** `wss://host/v1/stream`. */
@@ -78,7 +85,7 @@ export interface Connection {
 
 export function createConnection(options: ConnectionOptions, owner: ConnectionOwner): Connection {
   let status: ConnectionStatus = "idle";
-  let socket: InstanceType<WebSocketClass> | undefined;
+  let socket: WebSocketLike | undefined;
   /** Which attempt is under way: what belongs to an earlier one is ignored. */
   let attempt = 0;
   /** Attempts since something was heard that shows a working connection. */
@@ -109,7 +116,7 @@ export function createConnection(options: ConnectionOptions, owner: ConnectionOw
       const text = JSON.stringify(frame);
       // A UTF-16 unit is at most three bytes of UTF-8.
       if (text.length * 3 > maxFrameBytes && new TextEncoder().encode(text).length > maxFrameBytes) {
-        throw clientError("frame_too_large", `the frame is larger than ${maxFrameBytes} bytes`);
+        throw clientError("frame_too_large", `more than ${maxFrameBytes} bytes`);
       }
       socket.send(text);
       sentAt = Date.now();
@@ -153,18 +160,24 @@ export function createConnection(options: ConnectionOptions, owner: ConnectionOw
     socket.onerror = () => {};
     socket.onclose = async ({ code, reason }) => {
       if (mine !== attempt) return;
-      const isDenied = code === 4500 || (status === "connecting" && (await owner.isDenied(token)));
-      if (mine !== attempt) return;
-      if (isDenied) {
-        // A callback may have a newer one.
-        if (options.isRenewable && denials++ === 0) void connect();
-        else fail(clientError("not_authenticated", "the server does not take the token"));
+      const isNew = status === "connecting";
+      if (code === 4500) {
+        denied();
       } else if (code >= 4500 || FINAL.includes(code)) {
-        fail(clientError("connection_closed", `the server closed the connection: ${reason || code}`));
+        fail(clientError("connection_closed", `closed by the server: ${reason || code}`));
       } else {
         lose();
+        // Found out while the next attempt is waited for, and useless once it is made.
+        const next = attempt;
+        if (isNew && (await owner.isDenied(token)) && next === attempt) denied();
       }
     };
+  }
+
+  function denied(): void {
+    // A callback may have a newer token.
+    if (options.isRenewable && denials++ === 0) void connect();
+    else fail(clientError("not_authenticated", "the server does not take the token"));
   }
 
   function hear(text: string): void {
@@ -257,7 +270,7 @@ export function createConnection(options: ConnectionOptions, owner: ConnectionOw
   }
 
   function listen(verb: "addEventListener" | "removeEventListener"): void {
-    for (const event of ["online", "pageshow"]) globalThis[verb]?.(event, wake);
+    for (const event of ["online", "offline", "pageshow"]) globalThis[verb]?.(event, wake);
     for (const event of ["visibilitychange", "resume"]) globalThis.document?.[verb](event, wake);
   }
 }

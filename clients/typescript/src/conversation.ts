@@ -1,5 +1,5 @@
 import type { Answer } from "./answer.js";
-import type { StartRequest, Tokenwire } from "./client.js";
+import type { StartRequest, TokenwireCore } from "./core.js";
 import { clientError, TokenwireError } from "./errors.js";
 import type { CancelledBy, ConversationFrame, ErrorInfo, FinishReason, Message, TokenUsage } from "./protocol.js";
 import { Run } from "./run.js";
@@ -57,7 +57,7 @@ interface Kept {
 export class Conversation {
   /** The conversation's name, chosen by the application. */
   readonly id: string;
-  #client: Tokenwire;
+  #client: TokenwireCore;
   #share: string | undefined;
   #tools: Tools | undefined;
   #seq = 0;
@@ -66,7 +66,7 @@ export class Conversation {
   #listeners = new Set<() => void>();
 
   /** @internal */
-  constructor(client: Tokenwire, id: string, share?: string, tools?: Tools) {
+  constructor(client: TokenwireCore, id: string, share?: string, tools?: Tools) {
     this.#client = client;
     this.id = id;
     this.#share = share;
@@ -177,8 +177,26 @@ export class Conversation {
     return run;
   }
 
-  #request<T>(method: string, path = "", body?: unknown): Promise<T> {
-    return this.#client.request(method, `conversations/${this.id}${path}`, body);
+  /** @throws TokenwireError as the server answers, or `http` */
+  async #request<T>(method: string, path = "", body?: unknown): Promise<T> {
+    const client = this.#client;
+    const route = `conversations/${this.id}${path}`;
+    let answer;
+    try {
+      answer = await client.ask(await client.token(), method, route, body);
+    } catch (cause) {
+      throw clientError("http", "the server could not be reached", true, cause);
+    }
+    const { status } = answer;
+    if (status < 300) return answer.body as T;
+    const code = status === 401 ? "not_authenticated" : "http";
+    const info = {
+      code,
+      message: `the server answers with status ${status}`,
+      status,
+      retryable: status >= 500,
+    } as const;
+    throw new TokenwireError({ ...info, ...(answer.body as { error?: ErrorInfo } | undefined)?.error });
   }
 
   #set(change: Partial<ConversationState>): void {

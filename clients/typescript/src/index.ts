@@ -17,7 +17,8 @@ export {
   type StartRequest,
   type TokenwireOptions,
 } from "./client.js";
-export type { ConnectionStatus, TokenSource, WebSocketClass } from "./connection.js";
+export type { ConnectionStatus, TokenSource, WebSocketClass, WebSocketLike } from "./connection.js";
+export type { TokenwireCore } from "./core.js";
 export type { Conversation, ConversationGeneration, ConversationState } from "./conversation.js";
 export { TokenwireError, type ClientErrorCode } from "./errors.js";
 export type * from "./protocol.js";

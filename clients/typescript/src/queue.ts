@@ -12,7 +12,7 @@ export function deltaOf(frame: EventFrame): string | undefined {
 
 /** The events that wait for one reader of a run: bounded, because the server's log can be read again. */
 export class EventQueue {
-  #events: EventFrame[] = [];
+  #waiting: { event: EventFrame; size: number }[] = [];
   #size = 0;
   #maxSize: number;
   #wake: (() => void) | undefined;
@@ -25,18 +25,20 @@ export class EventQueue {
 
   /** How many events wait. */
   get length(): number {
-    return this.#events.length;
+    return this.#waiting.length;
   }
 
   /** Adds an event of `size` characters. Says whether there was room; there always is for one. */
   push(event: EventFrame, size: number): boolean {
-    this.#size = this.length && this.#size + size + EVENT_SIZE;
-    if (this.#size > this.#maxSize) return false;
-    const last = this.#events.at(-1);
-    if (this.length >= MERGE_FROM && last && isSamePart(last, event)) {
-      this.#events[this.length - 1] = { ...event, delta: deltaOf(last)! + deltaOf(event)! } as EventFrame;
+    size += EVENT_SIZE;
+    if (this.length && this.#size + size > this.#maxSize) return false;
+    this.#size += size;
+    const last = this.#waiting.at(-1);
+    if (this.length >= MERGE_FROM && last && isSamePart(last.event, event)) {
+      last.event = { ...event, delta: deltaOf(last.event)! + deltaOf(event)! } as EventFrame;
+      last.size += size;
     } else {
-      this.#events.push(event);
+      this.#waiting.push({ event, size });
     }
     this.#wake?.();
     return true;
@@ -56,7 +58,9 @@ export class EventQueue {
       if (this.#isEnded) return undefined;
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }
-    return this.#events.shift();
+    const { event, size } = this.#waiting.shift()!;
+    this.#size -= size;
+    return event;
   }
 }
 

@@ -1,5 +1,5 @@
 import { type Answer, AnswerBuilder, isTerminal } from "./answer.js";
-import type { Tokenwire } from "./client.js";
+import type { TokenwireCore } from "./core.js";
 import { clientError, TokenwireError } from "./errors.js";
 import type {
   ApproveFrame,
@@ -66,7 +66,7 @@ export class Run implements AsyncIterable<EventFrame> {
    * when it failed, was refused or is lost; `Run.answer` has what arrived until then.
    */
   readonly result: Promise<Answer>;
-  #client: Tokenwire;
+  #client: TokenwireCore;
   /** Until the server's `started`. */
   #start: StartFrame | undefined;
   #wasSent = false;
@@ -98,7 +98,7 @@ export class Run implements AsyncIterable<EventFrame> {
   isViewer = false;
 
   /** @internal */
-  constructor(client: Tokenwire, id: string, start?: StartFrame) {
+  constructor(client: TokenwireCore, id: string, start?: StartFrame) {
     this.#client = client;
     this.id = id;
     this.#start = start;
@@ -210,7 +210,7 @@ export class Run implements AsyncIterable<EventFrame> {
   detach(): void {
     if (this.#isOver) return;
     if (this.#wasSent) this.#client.connection.send({ type: "detach", id: this.id });
-    this.fail(clientError("detached", "the run was detached"));
+    this.fail(clientError("detached", "detached by Run.detach"));
   }
 
   /** Whether it waits for its `started`. @internal */
@@ -342,8 +342,8 @@ export class Run implements AsyncIterable<EventFrame> {
     const { answer } = this;
     if (answer.error) this.#done.reject(answer.error);
     else this.#done.resolve(answer);
-    this.#tell();
     this.#pauseOrLeave();
+    this.#tell();
   }
 
   /** Sends a frame, now and on every connection to come, until the server confirms it. */
@@ -403,11 +403,10 @@ export class Run implements AsyncIterable<EventFrame> {
 }
 
 function tooLate(): TokenwireError {
-  return clientError("too_late", "the generation has ended");
+  return clientError("too_late", "it has ended");
 }
 
-/** A random name of twelve letters and digits. */
+/** A random name of some thirteen letters and digits. */
 export function randomId(): string {
-  const letters = "abcdefghijkmnpqrstuvwxyz23456789";
-  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => letters[byte % 32]).join("");
+  return Array.from(crypto.getRandomValues(new Uint32Array(2)), (number) => number.toString(36)).join("");
 }

@@ -348,7 +348,9 @@ test("a conversation that one of two components leaves is watched by the other",
 
 test("what is said without a network is there at once", async () => {
   shared.proxy.drop();
-  const { result } = renderHook(() => useConversation("offline", demo(50)), { wrapper: within(connect()) });
+  const { model, provider_options } = demo(50);
+  const options = { model, provider_options };
+  const { result } = renderHook(() => useConversation("offline", options), { wrapper: within(connect()) });
   act(() => void result.current.send("Anybody?"));
   expect(result.current.generations).toMatchObject([{ messages: [{ content: "Anybody?" }] }]);
   shared.proxy.restore();

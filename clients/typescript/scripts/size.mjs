@@ -1,0 +1,23 @@
+// Fails when a page has to load more than this of the package, minified and compressed.
+
+import { buildSync } from "esbuild";
+import { gzipSync } from "node:zlib";
+
+const LIMITS = { "core-only": 6_000, index: 7_000 };
+
+for (const [entry, limit] of Object.entries(LIMITS)) {
+  const { outputFiles } = buildSync({
+    entryPoints: [`dist/${entry}.js`],
+    bundle: true,
+    minify: true,
+    format: "esm",
+    // What is loaded only when it is needed is not counted.
+    splitting: true,
+    outdir: "size",
+    write: false,
+  });
+  const { contents } = outputFiles.find(({ path }) => path.endsWith(`${entry}.js`));
+  const bytes = gzipSync(contents, { level: 9 }).length;
+  console.log(`${entry}: ${bytes} of ${limit} bytes`);
+  if (bytes > limit) process.exitCode = 1;
+}
