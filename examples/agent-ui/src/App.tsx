@@ -15,7 +15,7 @@ export function App() {
   const conversation = useConversation(id, { model, tools, approvals, on_disconnect: "continue" });
   const { generations, running, title, error, deleted, send, cancel } = conversation;
   const [refused, setRefused] = useState<string>();
-  const log = useStickToEnd<HTMLElement>();
+  const log = useStickToEnd<HTMLElement>(generations.length === 0);
 
   const say = (text: string, interrupt?: boolean) => {
     setRefused(undefined);

@@ -28,11 +28,11 @@ export function Ending({ run, onRetry }: { run: Run; onRetry: () => void }) {
   );
 }
 
-function factsOf({ status, reason, by, model, usage, timing }: Answer): string[] {
+function factsOf({ status, reason, by, model, provider, usage, timing }: Answer): string[] {
   const facts: string[] = [];
   if (status === "cancelled") facts.push(by === "client" ? "stopped" : `stopped by the ${by}`);
   if (status === "finished" && reason !== "stop") facts.push(String(reason));
-  if (model) facts.push(model);
+  if (model) facts.push(`${provider}/${model}`);
   if (usage) {
     const about = usage.source === "provider" ? "" : "about ";
     facts.push(`${about}${usage.input_tokens} tokens in, ${usage.output_tokens} out`);

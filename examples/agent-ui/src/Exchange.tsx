@@ -22,7 +22,7 @@ export const Exchange = memo(function Exchange({ generation, onRetry }: Exchange
     <>
       <p className="said">{said}</p>
       <article className="answer" aria-busy={isUnderWay} data-status={status}>
-        <Parts run={run} />
+        <Parts run={run} isUnderWay={isUnderWay} />
         {isUnderWay ? <Waiting run={run} /> : <Ending run={run} onRetry={() => onRetry(said)} />}
       </article>
     </>
@@ -30,20 +30,26 @@ export const Exchange = memo(function Exchange({ generation, onRetry }: Exchange
 });
 
 /** A part that has not changed is the same object, so of a thousand parts only the growing one renders. */
-function Parts({ run }: { run: Run }) {
+function Parts({ run, isUnderWay }: { run: Run; isUnderWay: boolean }) {
   const parts = useAnswer(run, (answer) => answer.parts);
   const citations = useAnswer(run, (answer) => answer.parts.filter((part) => part.type === "citation"));
   return (
     <>
       {parts.map((part, at) => (
-        <Part key={at} part={part} run={run} isLast={at === parts.length - 1} />
+        <Part key={at} part={part} run={run} isGrowing={isUnderWay && at === parts.length - 1} />
       ))}
       {citations.length > 0 && <Sources citations={citations} />}
     </>
   );
 }
 
-const Part = memo(function Part({ part, run, isLast }: { part: AnswerPart; run: Run; isLast: boolean }) {
+interface PartProps {
+  part: AnswerPart;
+  run: Run;
+  isGrowing: boolean;
+}
+
+const Part = memo(function Part({ part, run, isGrowing }: PartProps) {
   switch (part.type) {
     case "text":
       return <Markdown text={part.text} />;
@@ -51,8 +57,8 @@ const Part = memo(function Part({ part, run, isLast }: { part: AnswerPart; run: 
       return <p className="refusal">{part.text}</p>;
     case "reasoning":
       return (
-        <details className="reasoning" open={isLast}>
-          <summary>{isLast ? "Thinking …" : "Thoughts"}</summary>
+        <details className="reasoning" open={isGrowing}>
+          <summary>{isGrowing ? "Thinking …" : "Thoughts"}</summary>
           {part.text}
         </details>
       );

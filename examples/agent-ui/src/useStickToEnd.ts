@@ -1,30 +1,32 @@
-import { useCallback, useRef } from "react";
+import { useCallback, useEffect, useRef } from "react";
 
-/** Keeps the end of a growing list in sight, unless the reader has scrolled away from it. */
-export function useStickToEnd<T extends HTMLElement>() {
-  const list = useRef<T>(null);
+/** Keeps the end of a growing list in sight, unless it is empty or the reader has scrolled away from it. */
+export function useStickToEnd<T extends HTMLElement>(isEmpty: boolean) {
   const isAtEnd = useRef(true);
-  const ref = useCallback((element: T | null) => {
-    list.current = element;
-    if (!element) return;
-    const noticed = () => {
-      isAtEnd.current = element.scrollHeight - element.scrollTop - element.clientHeight < 60;
+  const hasEnd = useRef(false);
+  useEffect(() => void (hasEnd.current = !isEmpty));
+
+  const ref = useCallback((list: T | null) => {
+    if (!list) return;
+    let top = 0;
+    const scrolled = () => {
+      // The end may have moved on since: only who goes up goes away from it.
+      const isNear = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+      if (isNear) isAtEnd.current = true;
+      else if (list.scrollTop < top) isAtEnd.current = false;
+      top = list.scrollTop;
     };
     // It grows in frames in which nothing here renders.
     const observer = new ResizeObserver(() => {
-      if (isAtEnd.current) element.scrollTop = element.scrollHeight;
+      if (isAtEnd.current && hasEnd.current) list.scrollTop = list.scrollHeight;
     });
-    observer.observe(element);
-    observer.observe(element.firstElementChild!);
-    element.addEventListener("scroll", noticed, { passive: true });
+    observer.observe(list);
+    observer.observe(list.firstElementChild!);
+    list.addEventListener("scroll", scrolled, { passive: true });
     return () => {
       observer.disconnect();
-      element.removeEventListener("scroll", noticed);
+      list.removeEventListener("scroll", scrolled);
     };
   }, []);
-  const toEnd = useCallback(() => {
-    isAtEnd.current = true;
-    list.current?.scrollTo({ top: list.current.scrollHeight });
-  }, []);
-  return { ref, toEnd };
+  return { ref, toEnd: useCallback(() => void (isAtEnd.current = true), []) };
 }

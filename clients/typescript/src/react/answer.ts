@@ -1,5 +1,3 @@
-"use client";
-
 import { useCallback } from "react";
 import type { Answer } from "../answer.js";
 import type { Run } from "../run.js";

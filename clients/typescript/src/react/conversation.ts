@@ -1,5 +1,3 @@
-"use client";
-
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { StartRequest } from "../client.js";
 import type { Conversation, ConversationGeneration, ConversationState } from "../conversation.js";

@@ -1,5 +1,3 @@
-"use client";
-
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Answer, AnswerStatus } from "../answer.js";
 import type { StartRequest } from "../client.js";

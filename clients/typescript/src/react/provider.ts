@@ -1,5 +1,3 @@
-"use client";
-
 import { createContext, createElement, type ReactElement, type ReactNode } from "react";
 import { useCallback, useContext, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { Tokenwire, type TokenwireOptions } from "../client.js";
