@@ -119,6 +119,7 @@ impl Screen {
             }
         };
         self.write(&format!("\x1b7\x1b[{};1H\x1b[2K{line}\x1b8", size.rows));
+        self.wrap_again(size);
         true
     }
 
@@ -127,7 +128,6 @@ impl Screen {
         // Down and up again: at the last row, that scrolls. Setting the rows that scroll moves the cursor.
         self.write(&format!("\x1bD\x1b[A\x1b7\x1b[1;{}r\x1b8", size.rows - 1));
         self.bottom = Some(size);
-        self.wrap_again(size);
     }
 
     fn close_bottom(&mut self) {
