@@ -111,6 +111,9 @@ impl Chat {
                     let mut step = Step::Wait;
                     for line in self.typing.push(&bytes) {
                         step = self.said(id, client, answer, &line).await?;
+                        if step != Step::Wait {
+                            break;
+                        }
                     }
                     step
                 }

@@ -21,9 +21,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// The servers that `--mcp` names.
 #[derive(clap::Args)]
 pub(super) struct McpArgs {
-    /// An MCP server for this chat: 'NAME=COMMAND ARGS...' starts a program, words such as KEY=VALUE before it go
-    /// into its environment; NAME=https://... connects to one over HTTP. Can be given several times
-    #[arg(long, value_name = "NAME=SERVER", value_parser = server, conflicts_with = "url", verbatim_doc_comment)]
+    /// An MCP server for this chat: 'NAME=COMMAND ARGS...' or NAME=https://...; KEY=VALUE before the command goes into its
+    /// environment. Can be given several times; always with a server inside
+    #[arg(long, value_name = "NAME=SERVER", value_parser = server, conflicts_with = "url")]
     mcp: Vec<(String, McpConfig)>,
     /// Whether you are asked before a tool of `--mcp` runs
     #[arg(long, value_name = "WHEN", default_value = "always", requires = "mcp")]
