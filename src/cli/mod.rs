@@ -47,6 +47,7 @@ Examples:
   tokenwire --listen 127.0.0.1:9000         listen elsewhere
   tokenwire chat                            talk to it from the terminal
   echo \"Why is the sky blue?\" | tokenwire chat
+  tokenwire chat --mcp 'files=npx -y @modelcontextprotocol/server-filesystem .'
   tokenwire hash-key --principal alice >> tokenwire.toml
   tokenwire check                           see what is enabled, and why
   tokenwire providers --try                 see whether it works, for a few tokens

@@ -108,10 +108,14 @@ impl Chat {
                 },
                 bytes = next_keys(&mut keys) => {
                     has_keys = !bytes.is_empty();
+                    let mut step = Step::Wait;
                     for line in self.typing.push(&bytes) {
-                        self.said(id, client, answer, &line).await?;
+                        step = self.said(id, client, answer, &line).await?;
+                        if step != Step::Wait {
+                            break;
+                        }
                     }
-                    Step::Wait
+                    step
                 }
             };
             match step {
@@ -146,7 +150,7 @@ impl Chat {
         client: &mut Client,
         answer: &mut Answer,
         line: &str,
-    ) -> Result<(), Lost> {
+    ) -> Result<Step, Lost> {
         match Command::parse(line) {
             Command::Nothing => {}
             Command::Help => {
@@ -160,7 +164,7 @@ impl Chat {
                     None => (text, false),
                 };
                 if text.is_empty() {
-                    return Ok(());
+                    return Ok(Step::Wait);
                 }
                 let input_id = new_id().map_err(|failure| Lost(failure.to_string()))?.to_string();
                 answer.steering.sent(input_id.clone(), text.clone());
@@ -171,11 +175,15 @@ impl Chat {
                 let messages = vec![Message::user(text)];
                 client.input(Input { id: id.clone(), input_id: Some(input_id), interrupt, messages }).await;
             }
-            Command::ShowModels | Command::SetModel(_) | Command::ShowTools | Command::New | Command::Quit => {
+            Command::Quit => {
+                client.cancel(id).await;
+                return Ok(Step::Leave);
+            }
+            Command::ShowModels | Command::SetModel(_) | Command::ShowTools | Command::New => {
                 self.screen.note(&format!("{} is for when the answer is over; Ctrl-C stops it", line.trim()));
             }
         }
-        Ok(())
+        Ok(Step::Wait)
     }
 
     /// Asks about a call. `None` when there is nobody to ask.

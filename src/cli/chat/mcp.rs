@@ -21,9 +21,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// The servers that `--mcp` names.
 #[derive(clap::Args)]
 pub(super) struct McpArgs {
-    /// An MCP server for this chat: 'NAME=COMMAND ARGS...' starts a program, words such as KEY=VALUE before it go
-    /// into its environment; NAME=https://... connects to one over HTTP. Can be given several times
-    #[arg(long, value_name = "NAME=SERVER", value_parser = server, conflicts_with = "url", verbatim_doc_comment)]
+    /// An MCP server for this chat: 'NAME=COMMAND ARGS...' or NAME=https://...; KEY=VALUE before the command goes into its
+    /// environment. Can be given several times; always with a server inside
+    #[arg(long, value_name = "NAME=SERVER", value_parser = server, conflicts_with = "url")]
     mcp: Vec<(String, McpConfig)>,
     /// Whether you are asked before a tool of `--mcp` runs
     #[arg(long, value_name = "WHEN", default_value = "always", requires = "mcp")]
@@ -153,16 +153,20 @@ impl Told {
     /// Waits until no server is on its way any more, for so long at most, and says once of each that it is not there.
     pub async fn wait(&mut self, upstream: &Upstream, screen: &mut Screen, limit: Duration) {
         let until = Instant::now() + limit;
+        let mut is_told = false;
         loop {
-            let Some(list) = upstream.tools().await else { return };
-            let is_starting = |server: &&ListedServer| server.state == "connecting";
-            let is_over = Instant::now() >= until || !list.servers.iter().any(|server| is_starting(&server));
-            if is_over {
-                list.servers
+            let Some(ToolList { servers, .. }) = upstream.tools().await else { return };
+            let starting = servers.iter().filter(|server| server.state == "connecting");
+            let starting: Vec<&str> = starting.map(|server| server.name.as_str()).collect();
+            if starting.is_empty() || Instant::now() >= until {
+                servers
                     .iter()
                     .filter(|server| server.state != "connected")
                     .for_each(|server| self.tell(server, screen));
                 return;
+            }
+            if !std::mem::replace(&mut is_told, true) {
+                screen.note(&format!("waiting for mcp {} to start; Ctrl-C goes on without", starting.join(", ")));
             }
             sleep(LOOK_INTERVAL).await;
         }

@@ -123,6 +123,7 @@ pub(super) fn run(args: ChatArgs) -> Result<(), Failure> {
             next_question: None,
             allowed: HashSet::new(),
             told: Told::default(),
+            mcp_start: MCP_START,
             unfinished_line: None,
         };
         let outcome = match prompt {
@@ -137,10 +138,8 @@ pub(super) fn run(args: ChatArgs) -> Result<(), Failure> {
     })
 }
 
-/// How long a question waits for MCP servers. A package runner may have to download them first.
+/// How long the first question waits for MCP servers. A package runner may have to download them first.
 const MCP_START: Duration = Duration::from_secs(60);
-/// How long a conversation waits for them before its first question.
-const MCP_GREETING: Duration = Duration::from_secs(5);
 
 /// A conversation.
 struct Chat {
@@ -167,6 +166,8 @@ struct Chat {
     allowed: HashSet<String>,
     /// Which MCP servers the user has been told of.
     told: Told,
+    /// How long the next question waits for those that start.
+    mcp_start: Duration,
     /// A line that is still being edited though nobody needs it any more.
     unfinished_line: Option<Editing>,
 }
@@ -185,7 +186,7 @@ impl Chat {
             // For the results of tools; without it they cannot be asked for.
             self.keyboard = Keyboard::new().ok();
         }
-        self.wait_for_mcp(MCP_START).await?;
+        self.wait_for_mcp().await;
         match self.ask(prompt).await? {
             Outcome::Ended(Ending::Finished(_)) => Ok(()),
             Outcome::Ended(Ending::Failed(why)) => Err(Failure::new(why)),
@@ -198,7 +199,6 @@ impl Chat {
         let keyboard = Keyboard::new().map_err(|error| Failure::new(format!("cannot read the terminal: {error}")))?;
         self.keyboard = Some(keyboard);
         self.greet();
-        self.wait_for_mcp(MCP_GREETING).await?;
         loop {
             let command = match self.next_question.take() {
                 Some(question) => {
@@ -226,7 +226,7 @@ impl Chat {
                 }
                 Command::Mistyped(meant) => self.screen.note(&format!("did you mean {meant}? See /help")),
                 Command::Ask(prompt) => {
-                    self.wait_for_mcp(Duration::ZERO).await?;
+                    self.wait_for_mcp().await;
                     match self.ask(prompt).await {
                         Ok(Outcome::Ended(Ending::Failed(why))) => self.screen.note(&format!("failed: {why}")),
                         Ok(Outcome::Ended(_)) => {}
@@ -274,14 +274,15 @@ impl Chat {
         self.screen.say(&lines);
     }
 
-    /// Waits for MCP servers that are starting, and says which of them are not there.
-    async fn wait_for_mcp(&mut self, limit: Duration) -> Result<(), Failure> {
+    /// Waits for MCP servers that are starting, at the first question, and says which of them are not there.
+    async fn wait_for_mcp(&mut self) {
         if !self.upstream.has_mcp() {
-            return Ok(());
+            return;
         }
+        let limit = std::mem::replace(&mut self.mcp_start, Duration::ZERO);
         tokio::select! {
-            () = self.told.wait(&self.upstream, &mut self.screen, limit) => Ok(()),
-            () = self.signals.next() => Err(Failure::interrupted()),
+            () = self.told.wait(&self.upstream, &mut self.screen, limit) => {}
+            () = self.signals.next() => {}
         }
     }
 

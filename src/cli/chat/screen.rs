@@ -119,15 +119,15 @@ impl Screen {
             }
         };
         self.write(&format!("\x1b7\x1b[{};1H\x1b[2K{line}\x1b8", size.rows));
+        self.wrap_again(size);
         true
     }
 
     /// Makes room for the line: one row below the answer's, which does not scroll.
     fn open_bottom(&mut self, size: Size) {
         // Down and up again: at the last row, that scrolls. Setting the rows that scroll moves the cursor.
-        self.write(&format!("\x1bD\x1b[A\x1b7\x1b[1;{}r\x1b8", size.rows - 1));
+        self.write(&format!("\x0b\x1b[A\x1b7\x1b[1;{}r\x1b8", size.rows - 1));
         self.bottom = Some(size);
-        self.wrap_again(size);
     }
 
     fn close_bottom(&mut self) {

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 use tokenwire::{
     client::Received,
-    protocol::{EventFrame, message::Role},
+    protocol::{EventFrame, InputAccepted, message::Role},
 };
 
 use super::{
@@ -162,6 +162,100 @@ fn calls_without_results_do_not_stay_in_the_conversation() {
     assert_eq!(messages(answer), [""; 0]);
 }
 
+fn input(input_id: &str, state: &str, text: &str) -> Received {
+    let messages = json!([{"role": "user", "content": text}]);
+    event("input", json!({"input_id": input_id, "state": state, "messages": messages}))
+}
+
+fn refused(code: &str) -> Received {
+    let refused = json!({"id": "g", "code": code, "message": "no", "retryable": false});
+    Received::Refused(serde_json::from_value(refused).unwrap())
+}
+
+fn accepted(input_id: &str) -> Received {
+    Received::InputAccepted(InputAccepted { id: "g".parse().unwrap(), input_id: input_id.to_owned() })
+}
+
+#[test]
+fn what_is_said_meanwhile_stands_where_the_model_heard_it() {
+    let mut answer = answer();
+    answer.received(text("First."));
+    answer.steering.sent("i1".to_owned(), "Shorter".to_owned());
+    answer.received(accepted("i1"));
+    assert_eq!(answer.steering.waiting().as_deref(), Some("Shorter"));
+    let shown = answer.received(input("i1", "applied", "Shorter"));
+    assert_eq!(shown, (Some(Show::Question("Shorter".into())), Step::Wait));
+    assert_eq!(answer.steering.waiting(), None);
+    answer.received(text("1."));
+    answer.received(finished("stop"));
+    assert_eq!(answer.steering.take_unheard(), None);
+    assert_eq!(messages(answer), ["assistant \"First.\" [] ", "other \"Shorter\" [] ", "assistant \"1.\" [] "]);
+}
+
+#[test]
+fn calls_that_are_cut_off_leave_a_conversation_that_goes_on() {
+    let mut answer = answer();
+    answer.received(call(0, "c1"));
+    answer.received(event("tool_wait", json!({"call_ids": ["c1"]})));
+    answer.received(input("i1", "applied", "Never mind"));
+    // Another turn, cut off before anybody was asked about its call.
+    answer.received(text("Well"));
+    answer.received(call(1, "c2"));
+    answer.received(input("i2", "applied", "Wait"));
+    answer.received(finished("stop"));
+    assert_eq!(
+        messages(answer),
+        [
+            "assistant \"\" [\"c1\"] ",
+            "tool \"The user interrupted before this call had a result.\" [] c1",
+            "other \"Never mind\" [] ",
+            "assistant \"Well\" [] ",
+            "other \"Wait\" [] ",
+        ]
+    );
+}
+
+#[test]
+fn what_the_model_never_heard_is_known_at_the_end() {
+    let mut answer = answer();
+    for (input_id, text) in [("i1", "one"), ("i2", "two"), ("i3", "three"), ("i4", "four")] {
+        answer.steering.sent(input_id.to_owned(), text.to_owned());
+    }
+    answer.received(accepted("i1"));
+    answer.received(input("i1", "dropped", "one"));
+    // Refusals come in order, and name nothing.
+    assert_eq!(answer.received(refused("too_late")), (None, Step::Wait));
+    answer.received(accepted("i3"));
+    answer.received(input("i3", "applied", "three"));
+    let (note, step) = answer.received(refused("bad_field"));
+    assert_eq!((note, step), (Some(Show::Note("what you said was not taken: no".into())), Step::Wait));
+    answer.received(finished("stop"));
+    // The last one's refusal would come after the end.
+    answer.steering.sent("i5".to_owned(), "five".to_owned());
+    assert_eq!(answer.steering.take_unheard().as_deref(), Some("one\ntwo\nfour\nfive"));
+    assert_eq!(messages(answer)[0], "other \"three\" [] ");
+}
+
+#[test]
+fn what_somebody_else_says_is_shown_too() {
+    let mut answer = answer();
+    let shown = answer.received(input("theirs", "applied", "From the phone"));
+    assert_eq!(shown.0, Some(Show::Question("From the phone".into())));
+    assert_eq!(messages(answer), ["other \"From the phone\" [] "]);
+}
+
+#[test]
+fn the_servers_own_decisions_are_told() {
+    let mut answer = answer();
+    answer.received(call(0, "c1"));
+    let allowed = event("tool_decision", json!({"call_id": "c1", "approved": true, "by": "server"}));
+    assert_eq!(answer.received(allowed).0, Some(Show::Note("allowed by the server".into())));
+    let denied = json!({"call_id": "c1", "approved": false, "by": "server", "reason": "not in production"});
+    let shown = answer.received(event("tool_decision", denied));
+    assert_eq!(shown.0, Some(Show::Note("denied by the server: not in production".into())));
+    assert_eq!(messages(answer)[1], "tool \"This call is not allowed: not in production\" [] c1");
+}
+
 #[test]
 fn a_refused_or_failed_answer_says_why() {
     let error = json!({"code": "rate_limit", "message": "too fast", "retryable": true});
@@ -189,6 +283,7 @@ fn lines_are_commands_or_questions() {
     check("/help", Command::Help);
     check("/model", Command::ShowModels);
     check("/model  openai/gpt-5 ", Command::SetModel("openai/gpt-5".into()));
+    check("/tools", Command::ShowTools);
     check("/new", Command::New);
     check("/quit", Command::Quit);
     check("/modle x", Command::Mistyped("/model"));
