@@ -226,6 +226,7 @@ test("a shared link shows it live and lets nobody do anything, until it is taken
 
   await a.click("#elsewhere");
   await a.locator("[value=shared]").check();
+  await a.waitForSelector("#link-row:not([hidden])");
   assert.equal(await a.inputValue("#link"), link);
   await a.click("#end-share");
   await viewer.waitForSelector("#viewer >> text=not shared any more");

@@ -16,6 +16,7 @@ export class List {
   #kept = [];
   #next;
   #renaming;
+  #isKnown = false;
   #asked = 0;
   #opened;
 
@@ -65,21 +66,37 @@ export class List {
     if (asked !== this.#asked) return;
     const { status, data: page } = await call("GET", `/v1/conversations?limit=${PAGE}${cursor ? `&cursor=${cursor}` : ""}`);
     if (asked !== this.#asked || status !== 200) return this.show();
-    const known = cursor ? this.#kept : [];
-    this.#kept = [...known, ...page.data.filter(({ id }) => !known.some((one) => one.id === id))];
-    this.#next = page.next;
+    const isNew = ({ id }) => !page.data.some((one) => one.id === id);
+    const end = page.data.at(-1)?.updated_at;
+    // Of the newest page it takes the place; what was shown of older ones stays.
+    const others = cursor ? this.#kept : this.#kept.filter(({ updated_at }) => page.next && updated_at < end);
+    this.#kept = [...others.filter(isNew), ...page.data];
+    if (cursor || !others.length) this.#next = page.next;
+    this.#isKnown = true;
     this.show();
   }
 
   show() {
     if (this.#renaming) return;
     const kept = new Set(this.#kept.map(({ id }) => id));
-    // More of the server's may follow; until then, what is older than what is there cannot be told to be this browser's alone.
-    const alone = copies().filter(({ id }) => !kept.has(id)).map((copy) => ({ ...copy, isAlone: !this.#next }));
+    // While more of the server's may follow, what is not there cannot be told to be this browser's alone.
+    const isAlone = this.#isKnown && !this.#next;
+    const alone = copies().filter(({ id }) => !kept.has(id)).map((copy) => ({ ...copy, isAlone }));
     const all = [...this.#kept, ...alone].sort((a, b) => b.updated_at - a.updated_at);
-    $("#conversations").replaceChildren(...all.map((one) => this.#item(one)));
+    this.#draw(all.map((one) => this.#item(one)));
     $("#none").hidden = all.length > 0;
     $("#more").hidden = !this.#next;
+  }
+
+  /** Puts the items on the page, unless they are there as they are. Who was at one with the keyboard stays there. */
+  #draw(items) {
+    const shown = $("#conversations");
+    if (shown.innerHTML === items.map(({ outerHTML }) => outerHTML).join("")) return;
+    const { activeElement: at } = document;
+    const id = at?.closest("#conversations li")?.dataset.id;
+    shown.replaceChildren(...items);
+    const item = id && items.find(({ dataset }) => dataset.id === id);
+    if (item) [...item.querySelectorAll("button")].find(({ title }) => title === at.title)?.focus();
   }
 
   #item(one) {

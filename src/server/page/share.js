@@ -35,6 +35,8 @@ export class Share {
   }
 
   async #show() {
+    // Nobody should take the link with the key for the other one while that is made.
+    this.#draw();
     const isOwn = dialog.querySelector("[name=how]").checked;
     const { id } = this.#conversation;
     const token = store.get(TOKENS)?.[id];
