@@ -15,7 +15,7 @@ export class Thread {
   constructor(actions) {
     this.#actions = { ...actions, rendered: () => this.#follows && this.scroll() };
     log.onscroll = () => {
-      this.#follows = log.scrollHeight - log.scrollTop - log.clientHeight < 48;
+      this.#follows = !$("#empty").hidden || log.scrollHeight - log.scrollTop - log.clientHeight < 48;
       $("#latest").hidden = this.#follows;
     };
     $("#latest").onclick = () => this.scroll();
@@ -63,6 +63,7 @@ export class Thread {
   /** Scrolls to the end, where the page follows it; with `anyway` it does so from now on. */
   keepUp(anyway = false) {
     this.#follows ||= anyway;
+    $("#latest").hidden = this.#follows;
     if (this.#follows) this.scroll();
   }
 }
