@@ -46,7 +46,8 @@ pub struct Config {
     pub workers: usize,
     /// Web origins, besides loopback and the server's own, whose pages may connect: `https://app.example.com`.
     pub allowed_origins: Vec<String>,
-    /// Host names, besides loopback and the listen address, under which the server may be reached.
+    /// Host names, besides loopback and the listen address, under which the server may be reached. When it listens on
+    /// any address, each of them will do.
     pub allowed_hosts: Vec<String>,
     /// Allow a listen address that is not loopback without any key in `[auth]`. Default false.
     pub insecure_no_auth: bool,

@@ -16,7 +16,7 @@ export function startBrowser() {
   return chromium.launch({ executablePath, args: CHROMIUM_ARGS.split(" ") });
 }
 
-const NETWORK_NOISE = /WebSocket connection to|ERR_CONNECTION|ERR_INTERNET_DISCONNECTED|ERR_EMPTY_RESPONSE|ERR_SOCKET|status of 401/;
+const NETWORK_NOISE = /WebSocket connection to|ERR_CONNECTION|ERR_INTERNET_DISCONNECTED|ERR_EMPTY_RESPONSE|ERR_SOCKET|status of 40[14]/;
 
 /**
  * A page of a new context. Any console error, uncaught exception or violation of the content security policy fails the test, when
@@ -60,8 +60,8 @@ export const wrote = (page, length) =>
 export const answerOf = (page) =>
   page.evaluate(() => {
     const node = document.querySelector(".answer:last-child");
-    const key = Object.keys(localStorage).find((name) => localStorage[name].includes(`"${node.dataset.id}"`));
-    const entry = JSON.parse(localStorage[key]).find((one) => one.key === node.dataset.id);
+    const key = Object.keys(localStorage).find((name) => name.startsWith("tokenwire.conversation.") && localStorage[name].includes(`"key":"${node.dataset.id}"`));
+    const entry = JSON.parse(localStorage[key]).answers.find((one) => one.key === node.dataset.id);
     return {
       id: entry.key,
       state: entry.state,

@@ -41,6 +41,16 @@ for (const width of [320, 375]) {
     await page.click("#examples button >> text=Tool call");
     await page.waitForSelector(".call form:not([hidden])");
     await fits("tool call");
+    await page.click("#menu");
+    await page.waitForSelector("#list[open] li >> text=What is the weather");
+    await fits("list");
+    await page.keyboard.press("Escape");
+    await page.click("#elsewhere");
+    await page.waitForSelector("#qr:not([hidden])");
+    await fits("open elsewhere");
+    const dialog = await page.locator("#share").boundingBox();
+    assert.ok(dialog.x >= 0 && dialog.x + dialog.width <= width, "the dialog fits");
+    await page.keyboard.press("Escape");
     await page.click("#inspect");
     await page.click("#frames summary >> nth=1");
     await fits("inspector");

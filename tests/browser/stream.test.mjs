@@ -206,7 +206,7 @@ test("every frame is in the inspector, which filters, pauses and expands", async
   const shows = (types) => until(page, (wanted) => [...document.querySelectorAll("#frames .type")].map((row) => row.textContent).join().endsWith(wanted), types);
   await ask(page, "Hello");
   await shows("usage,finished");
-  assert.deepEqual((await rows.allTextContents()).slice(0, 3), ["hello", "start", "started"]);
+  assert.deepEqual((await rows.allTextContents()).slice(0, 5), ["watch", "hello", "start", "conversation", "started"]);
   await page.fill("#filter", '"finished"');
   assert.deepEqual(await rows.allTextContents(), ["finished"]);
   await page.click("#frames summary");

@@ -1,6 +1,6 @@
 // One answer on the page: its parts as they grow, its end, and what it took.
 
-import { tokensPerSecond } from "./conversation.js";
+import { tokensPerSecond } from "./events.js";
 import { h, icon, json, perFrame, seconds } from "./dom.js";
 import { Markdown } from "./markdown.js";
 
@@ -17,7 +17,10 @@ export class AnswerView {
   #buttons = h("div", { class: "actions" });
   #shown = "";
 
-  /** `actions`: `retry(answer)`, `decide(answer, call, approve, more)`, `resolve(answer, call, content, isError)`, `suggest(call)`, `link(answer)`, `rendered()`. */
+  /**
+   * `actions`: `retry(answer)`, `decide(answer, call, approve, more)`, `resolve(answer, call, content, isError)`, `suggest(call)`, `rendered()`,
+   * and `isViewer()`: whether it is only looked at.
+   */
   constructor(answer, actions) {
     this.answer = answer;
     this.actions = actions;
@@ -82,13 +85,14 @@ export class AnswerView {
     const { state, reason, error, by } = answer;
     const isBad = state === "failed" || state === "lost";
     const button = (name, label, click, more) => h("button", { type: "button", class: "quiet", title: label, "aria-label": label, click, ...more }, icon(name));
+    const again = (node) => (actions.isViewer() ? "" : node);
     const retry = () => actions.retry(answer);
     let end = "";
     if (isBad) {
       const { code, message, field } = error;
       const text = state === "lost" ? "The server no longer has the rest of this answer. What had arrived is kept." : message;
       end = h("div", { class: "alert" }, h("div", null, h("strong", null, code, field && `: ${field}`), h("p", null, text)),
-        h("button", { type: "button", click: retry }, icon("retry"), "Try again"));
+        again(h("button", { type: "button", class: "again", click: retry }, icon("retry"), "Try again")));
     } else if (state === "cancelled" && by !== "client") {
       end = h("p", { class: "info" }, by === "disconnect" ? "Stopped: nobody was here for a while." : "Stopped by the server.");
     } else if (state === "finished" && reason !== "stop") {
@@ -97,8 +101,7 @@ export class AnswerView {
     this.#end.replaceChildren(end);
     this.#buttons.replaceChildren(
       button("copy", "Copy answer", null, { "data-copy": "answer" }),
-      button("link", "Copy a link that shows this answer in another tab", () => actions.link(answer)),
-      isBad ? "" : button("retry", "Ask again", retry));
+      isBad ? "" : again(button("retry", "Ask again", retry, { class: "quiet again" })));
   }
 }
 
@@ -203,16 +206,17 @@ const PARTS = {
       const answered = part.result != null;
       name.textContent = part.name;
       write(args, part.whole ? pretty(part.edited ?? part.text) : part.text);
-      approval.hidden = !part.asks;
-      args.hidden = !!part.asks;
+      const mayAct = !actions.isViewer();
+      approval.hidden = !part.asks || !mayAct;
+      args.hidden = !approval.hidden;
       if (part.asks) edited.value ||= pretty(part.text);
       write(result, answered ? pretty(part.result) : "");
       result.hidden = !answered;
-      form.hidden = !part.waits || !!part.sent;
+      form.hidden = !part.waits || !!part.sent || !mayAct;
       if (!form.hidden) field.value ||= actions.suggest(part);
       const [kind, text] = answered
         ? part.isError ? ["error", "answered with an error"] : ["done", "answered"]
-        : part.asks ? ["waiting", part.decided ? "sending" : "may it?"]
+        : part.asks ? ["waiting", part.decided ? "sending" : "waits for approval"]
         : part.denied ? ["error", "denied"]
         : part.progress ? ["waiting", part.progress]
         : part.waits ? ["waiting", part.sent ? "sending" : "waits for a result"]

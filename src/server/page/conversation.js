@@ -1,12 +1,17 @@
-// A conversation, as it is kept: plain data in localStorage, shared by the tabs of this browser.
+// A conversation: the answers that belong together, each with the question that it answers.
 //
-// An entry is a question `{ key, role: "user", text, at }` or an answer, whose key is its
-// generation's id. Entries are only added and answers only grow, so two tabs merge without conflict.
+// The server is the source of truth as long as it keeps the conversation: its list of changes (`seq`, `epoch`) says which answers there
+// are and in which order. A copy is kept in localStorage, so that a page shows at once what it has, and what nobody else has any more.
+//
+// An answer is plain data: `{ key, question, at, seq, mine, instead, ... }` and what `events.js` makes of its events. Answers are only
+// added and only grow, so the copies of two tabs merge without conflict.
 
 import { store } from "./dom.js";
+import { partsOf, plainText, turns } from "./events.js";
 
 const PREFIX = "tokenwire.conversation.";
-const KEPT = 10;
+const LAST = "tokenwire.last";
+const KEPT = 30;
 // Characters of base64.
 const KEPT_MEDIA = 200_000;
 
@@ -17,229 +22,205 @@ export function randomId() {
 }
 
 export class Conversation {
-  constructor(id = randomId(), entries = []) {
-    this.id = id;
-    this.entries = entries;
+  /** With `share`, a token, it is somebody else's: it is only looked at, and no copy is kept. */
+  constructor(id, { title, share, seq = 0, epoch, answers = [] } = {}) {
+    Object.assign(this, { id: id ?? randomId(), isNew: !id, title, share, seq, epoch, answers });
   }
 
-  /** The one with the answer `key`, else the last one, else a new one. */
-  static load(key) {
-    const all = saved().map((id) => new Conversation(id, stored(id)));
-    const last = store.get("tokenwire.last");
-    return all.find((one) => (key ? one.find(key) : one.id === last)) ?? new Conversation();
+  /** This browser's copy of it; an empty one if there is none. */
+  static load(id) {
+    return new Conversation(id, stored(id));
   }
 
-  get storageKey() {
-    return PREFIX + this.id;
+  /** The last one that was open here, or a new one. */
+  static last() {
+    const id = store.get(LAST);
+    return stored(id).answers.length ? Conversation.load(id) : new Conversation();
   }
 
-  visible() {
-    return this.entries.filter(({ hidden }) => !hidden);
+  /** The one with the answer `key`; a new one with nothing else when this browser knows of none. */
+  static holding(key) {
+    const id = savedIds().find((id) => stored(id).answers.some((answer) => answer.key === key));
+    if (id) return Conversation.load(id);
+    return new Conversation(undefined, { answers: [{ key, question: [], at: Date.now(), state: "running", parts: [], after: 0 }] });
+  }
+
+  get isViewed() {
+    return !!this.share;
+  }
+
+  /** Whether the server may have something of it: not of one that was just made here. */
+  get mayBeKept() {
+    return !this.isNew || !!this.epoch;
   }
 
   find(key) {
-    return this.entries.find((entry) => entry.key === key);
+    return this.answers.find((answer) => answer.key === key);
   }
 
-  add(entry) {
-    this.entries.push({ at: Date.now(), ...entry });
+  /** What is shown: one that was asked for again takes the place of the one before, and of what had followed. */
+  shown(answers = this.answers) {
+    const shown = [];
+    for (const answer of answers) {
+      const at = answer.instead ? shown.findIndex((other) => rootOf(other) === answer.instead) : -1;
+      if (at >= 0) shown.length = at;
+      shown.push(answer);
+    }
+    return shown;
   }
 
-  /** Takes over what another tab has saved. Returns the entries that are new or changed here. */
-  merge() {
-    const changed = stored(this.id).filter((theirs) => {
-      const ours = this.find(theirs.key);
-      if (!ours) this.entries.push(theirs);
-      else if (theirs.hidden && !ours.hidden) ours.hidden = true;
-      else if (ours.state === "lost" && isFurther(theirs, ours)) Object.assign(ours, theirs);
-      else return false;
-      return true;
-    });
-    this.entries.sort((a, b) => a.at - b.at);
-    return changed.map(({ key }) => this.find(key));
+  /** The answer that runs, of those that are shown the last one. */
+  running() {
+    return this.shown().findLast(({ state }) => state === "running");
   }
 
-  /** What is saved of an entry: large images and audio would take the room of everything else. */
-  #kept(entry) {
-    const isLarge = ({ kind, pieces }) => kind === "media" && pieces.join("").length > KEPT_MEDIA;
-    if (!entry.parts?.some(isLarge)) return entry;
-    return { ...entry, parts: entry.parts.map((part) => (isLarge(part) ? { ...part, pieces: [], isGone: true } : part)) };
+  /** Adds an answer that is started here, with `again` in place of that one. */
+  begin(answer, again) {
+    const question = again ? again.question : answer.question;
+    const begun = { at: Date.now(), mine: true, state: "running", parts: [], after: 0, ...answer, question };
+    if (again) begun.instead = rootOf(again);
+    this.answers.push(begun);
+    return begun;
   }
 
-  /** Saves it, except where another tab is further. When the storage is full, older conversations make room. */
+  /** What was said, as a model reads it, up to and with the question of `last`. */
+  messages(last) {
+    const shown = this.shown();
+    return shown.slice(0, shown.indexOf(last) + 1).flatMap(({ question, parts }) => [...question.map((content) => ({ role: "user", content })), ...turns(parts)]);
+  }
+
+  /** Takes note of which list of changes it is. Another one than before has none of the places that were known. */
+  meet(epoch) {
+    if (this.epoch === epoch) return;
+    if (this.epoch) {
+      this.seq = 0;
+      for (const answer of this.answers) answer.seq = undefined;
+    }
+    this.epoch = epoch;
+  }
+
+  /** Where a page of history begins that has all that is not known here, or not to its end. */
+  get knownTo() {
+    const open = this.answers.filter((answer) => answer.seq && isOpen(answer)).map(({ seq }) => seq - 1);
+    return Math.min(this.seq, ...open);
+  }
+
+  /** Puts a generation that the server tells of in its place. Returns its answer. */
+  admit({ id, seq, model, messages, continue_from, started_at }) {
+    const known = this.find(id);
+    if (known?.seq) return known;
+    // What was started here and is not confirmed yet comes after what the server has.
+    const waiting = this.answers.filter((answer) => answer.start && answer !== known);
+    const before = this.answers.filter((answer) => answer !== known && !waiting.includes(answer));
+    const place = known ? {} : this.#place(before, messages, continue_from);
+    const answer = known ?? { key: id, model, at: started_at ?? Date.now(), state: "running", parts: [], after: 0, ...place };
+    if (!before.length && !known) before.push(...pastOf(id, messages));
+    answer.seq = seq;
+    this.answers = [...before, answer, ...waiting];
+    return answer;
+  }
+
+  /** What a generation asks, and whether it does so again: its messages end where a question stands that is shown. */
+  #place(answers, messages, continueFrom) {
+    const users = ofUser(messages);
+    const shown = this.shown(answers);
+    const from = shown.findIndex(({ key }) => key === continueFrom);
+    const whole = [...shown.slice(0, from + 1).flatMap(saidIn), ...users];
+    let said = [];
+    for (const answer of shown) {
+      said = [...said, ...answer.question];
+      if (answer.question.length && isSame(said, whole)) return { question: answer.question, instead: rootOf(answer) };
+      said.push(...inputsOf(answer));
+    }
+    return { question: ofUser(messages.slice(messages.findLastIndex(({ role }) => role === "assistant") + 1)) };
+  }
+
+  /** Keeps a copy, except where another tab is further. When the storage is full, older conversations make room. */
   save() {
-    if (!this.entries.length) return;
-    const theirs = new Map(stored(this.id).map((entry) => [entry.key, entry]));
-    const entries = this.entries.map((ours) => {
+    if (this.isViewed || this.isGone || !this.answers.length) return;
+    const theirs = new Map(stored(this.id).answers.map((answer) => [answer.key, answer]));
+    const answers = this.answers.map((ours) => {
       const other = theirs.get(ours.key);
       theirs.delete(ours.key);
-      return other && isFurther(other, ours) ? { ...other, hidden: ours.hidden } : this.#kept(ours);
+      ours.mine ||= other?.mine;
+      return other && isFurther(other, ours) ? other : lighter(ours);
     });
-    entries.push(...theirs.values());
-    const others = saved().filter((id) => id !== this.id);
-    if (store.get("tokenwire.last") !== this.id) {
-      store.set("tokenwire.last", this.id);
+    answers.push(...theirs.values());
+    const others = savedIds().filter((id) => id !== this.id);
+    if (store.get(LAST) !== this.id) {
+      store.set(LAST, this.id);
       for (const id of others.splice(0, others.length - KEPT + 1)) store.set(PREFIX + id);
     }
-    while (!store.set(this.storageKey, entries) && others.length) store.set(PREFIX + others.shift());
+    const { title, seq, epoch } = this;
+    while (!store.set(PREFIX + this.id, { title, seq, epoch, answers }) && others.length) store.set(PREFIX + others.shift());
   }
 
-  /** What was said so far, as a model reads it; tool calls only with their result. */
-  messages() {
-    return this.visible().flatMap(({ role, text, parts }) => (role === "user" ? [{ role, content: text }] : turns(parts)));
+  /** Drops this browser's copy for good. */
+  forget() {
+    this.isGone = true;
+    store.set(PREFIX + this.id);
   }
 }
+
+/** What this browser has a copy of, as the server's list would show it, the newest first. */
+export function copies() {
+  return savedIds().map((id) => {
+    const { title, answers } = stored(id);
+    const { at, key } = answers.at(-1);
+    return { id, title: title ?? answers.flatMap(({ question }) => question)[0]?.slice(0, 60), updated_at: at, latest: key };
+  }).reverse();
+}
+
+/** Whether the answer `key` of that conversation was asked for here; undefined when it is not known here. */
+export const isMine = (id, key) => {
+  const answer = stored(id).answers.find((answer) => answer.key === key);
+  return answer && !!answer.mine;
+};
+
+export function renameCopy(id, title) {
+  const copy = stored(id);
+  if (copy.answers.length) store.set(PREFIX + id, { ...copy, title });
+}
+
+export const dropCopy = (id) => store.set(PREFIX + id);
 
 function stored(id) {
-  const entries = store.get(PREFIX + id);
-  return Array.isArray(entries) ? entries : [];
+  const copy = store.get(PREFIX + id);
+  return Array.isArray(copy?.answers) ? copy : { answers: [] };
 }
 
-/** The ids of every saved conversation, the oldest first. */
-function saved() {
-  const at = (id) => stored(id).at(-1)?.at ?? 0;
-  return store.keys().filter((key) => key.startsWith(PREFIX)).map((key) => key.slice(PREFIX.length)).sort((a, b) => at(a) - at(b));
+/** The ids of every copy, the oldest first. */
+function savedIds() {
+  const at = (id) => stored(id).answers.at(-1)?.at;
+  return store.keys().filter((key) => key.startsWith(PREFIX)).map((key) => key.slice(PREFIX.length)).filter(at).sort((a, b) => at(a) - at(b));
 }
 
 const isOpen = ({ state }) => state === "running" || state === "lost";
 const isFurther = (a, b) => a.after > b.after || (!isOpen(a) && isOpen(b));
+const rootOf = ({ instead, key }) => instead ?? key;
+const isSame = (a, b) => a.length === b.length && a.every((text, i) => text === b[i]);
+const inputsOf = ({ parts }) => parts.filter(({ kind, dropped }) => kind === "input" && !dropped).map(({ text }) => text);
+const saidIn = (answer) => [...answer.question, ...inputsOf(answer)];
+const ofUser = (messages) => messages.filter(({ role }) => role === "user").map(({ content }) => plainText(content));
 
-function turns(parts) {
-  const messages = [];
-  let content = "";
-  let calls = [];
-  let native;
-  let isWhole = true;
-  const flush = () => {
-    if (!content && !calls.length) return;
-    const tool_calls = calls.map(({ call_id, name, text }) => ({ id: call_id, type: "function", function: { name, arguments: text || "{}" } }));
-    // It holds every call: with one that has no result, the provider would refuse it.
-    messages.push({ role: "assistant", content: content || null, ...(calls.length && { tool_calls }), ...(isWhole && native && { native }) });
-    for (const { call_id, result } of calls) messages.push({ role: "tool", tool_call_id: call_id, content: result });
-    content = "";
-    calls = [];
-    native = undefined;
-    isWhole = true;
-  };
-  for (const { kind, text, ...part } of parts) {
-    // The native answer is the last thing that its turn says.
-    if (native || (calls.length && kind === "text") || kind === "input") flush();
-    if (kind === "input" && !part.dropped) messages.push({ role: "user", content: text });
-    if (kind === "text" || kind === "refusal") content += text;
-    else if (kind === "call" && part.result != null) calls.push({ text, ...part });
-    else if (kind === "call") isWhole = false;
-    else if (kind === "native") native = part.native;
+/** The answers that a generation's own messages tell of, where nothing else does any more. */
+function pastOf(id, messages) {
+  const past = [];
+  const end = messages.findLastIndex(({ role }) => role === "assistant" || role === "tool") + 1;
+  for (const message of messages.slice(0, end)) {
+    const isQuestion = message.role === "user";
+    if (isQuestion && !past.at(-1)?.said.length) past.at(-1)?.question.push(plainText(message.content)) ?? past.push(begin(message));
+    else if (isQuestion) past.push(begin(message));
+    else if (message.role !== "system") (past.at(-1) ?? (past.push(begin()), past.at(-1))).said.push(message);
   }
-  flush();
-  return messages;
+  return past.map(({ question, said }, i) => ({ key: `${id}.${i}`, question, at: Date.now(), state: "finished", reason: "stop", parts: partsOf(said), after: 0 }));
 }
 
-/** Puts an event into an answer. */
-export function apply(answer, frame) {
-  const { parts } = answer;
-  const call = () => {
-    const { call_id, name } = frame;
-    return parts.find((part) => part.call_id === call_id) ?? (parts.push({ kind: "call", text: "", call_id, name }), parts.at(-1));
-  };
-  const end = (state, { usage, timing, reason, by, error }) => {
-    Object.assign(answer, { state, usage, timing, reason, by, error, start: undefined });
-    for (const part of parts) part.waits = part.asks = false;
-    answer.pending = undefined;
-  };
-  if (frame.delta) measure(answer, frame.seq);
-  if (frame.seq) answer.after = frame.seq;
-  switch (frame.type) {
-    case "started":
-      Object.assign(answer, { epoch: frame.epoch, model: answer.model ?? `${frame.provider}/${frame.model}`, start: undefined });
-      break;
-    case "text":
-    case "reasoning":
-    case "refusal":
-      if (parts.at(-1)?.kind !== frame.type) parts.push({ kind: frame.type, text: "" });
-      parts.at(-1).text += frame.delta;
-      break;
-    case "tool_call_delta":
-      call().text += frame.delta;
-      break;
-    case "tool_call":
-      Object.assign(call(), { text: frame.invalid ? frame.arguments : JSON.stringify(frame.arguments), whole: true });
-      break;
-    case "server_tool_call":
-    case "server_tool_result": {
-      const { call_id, name, arguments: args, result, is_error } = frame;
-      const found = parts.find((part) => part.kind === "served" && part.call_id === call_id);
-      const part = found ?? (parts.push({ kind: "served", call_id, name }), parts.at(-1));
-      Object.assign(part, args !== undefined && { args }, result !== undefined && { result, isError: is_error });
-      break;
-    }
-    case "citation": {
-      const source = { url: frame.url, title: frame.title ?? frame.url ?? frame.quote };
-      const sources = (answer.sources ??= []);
-      if (source.title && !sources.some(({ url, title }) => url === source.url && title === source.title)) sources.push(source);
-      break;
-    }
-    case "media": {
-      const { index, media_type, data, url } = frame;
-      const part = parts.find((one) => one.kind === "media" && one.index === index) ?? (parts.push({ kind: "media", index, media_type, url, pieces: [] }), parts.at(-1));
-      if (data) part.pieces.push(data);
-      break;
-    }
-    case "native":
-      parts.push({ kind: "native", native: { provider: frame.provider, content: frame.content } });
-      break;
-    case "warning":
-      parts.push({ kind: "warning", text: `${frame.field}: ${frame.message}` });
-      break;
-    case "tool_approval":
-      Object.assign(call(), { asks: true });
-      break;
-    case "tool_decision":
-      Object.assign(call(), { asks: false, denied: !frame.approved, edited: frame.arguments && JSON.stringify(frame.arguments) });
-      break;
-    case "tool_progress":
-      Object.assign(call(), { progress: frame.message ?? [frame.progress, frame.total].filter((n) => n != null).join(" / ") });
-      break;
-    case "input":
-      answer.pending = (answer.pending ?? []).filter(({ input_id }) => input_id !== frame.input_id);
-      for (const { content } of frame.messages) {
-        const text = typeof content === "string" ? content : content.map((part) => part.text ?? "").join("");
-        parts.push({ kind: "input", text, dropped: frame.state === "dropped" });
-      }
-      break;
-    case "tool_wait":
-      answer.pace = undefined;
-      for (const part of parts) if (frame.call_ids.includes(part.call_id)) part.waits = true;
-      break;
-    case "tool_result": {
-      const { content, is_error } = frame;
-      const result = typeof content === "string" ? content : content.map(({ text }) => text ?? "").join("");
-      Object.assign(call(), { result, isError: is_error, waits: false });
-      break;
-    }
-    case "retry":
-      parts.push({ kind: "retry", attempt: frame.attempt, provider: frame.provider, continues: frame.continues, code: frame.reason.code, delay: frame.delay_ms });
-      break;
-    case "finished":
-    case "cancelled":
-    case "failed":
-      end(frame.type, frame);
-      break;
-    case "error":
-      end(["gap", "generation_not_found"].includes(frame.code) ? "lost" : "failed", { error: frame });
-  }
-}
+const begin = (message) => ({ question: message ? [plainText(message.content)] : [], said: [] });
 
-/** The pace as it is seen here, from the first delta that is not only caught up on. */
-function measure(answer, seq) {
-  const now = Date.now();
-  answer.firstAt ??= now;
-  if (now > (answer.liveFrom ?? 0)) answer.pace ??= { seq, from: now };
-  if (answer.pace) answer.pace.to = now;
-}
-
-/** Tokens per second, or undefined. */
-export function tokensPerSecond({ usage, timing, parts, pace, after }) {
-  const ms = timing?.total_ms - timing?.first_token_ms;
-  if (usage && ms > 100 && !parts.some(({ kind }) => kind === "call")) return (usage.output_tokens / ms) * 1000;
-  return pace?.to - pace?.from > 250 ? ((after - pace.seq) / (pace.to - pace.from)) * 1000 : undefined;
+/** The answer as it is kept: large images and audio would take the room of everything else. */
+function lighter(answer) {
+  const isLarge = ({ kind, pieces }) => kind === "media" && pieces.join("").length > KEPT_MEDIA;
+  if (!answer.parts.some(isLarge)) return answer;
+  return { ...answer, parts: answer.parts.map((part) => (isLarge(part) ? { ...part, pieces: [], isGone: true } : part)) };
 }

@@ -1,8 +1,9 @@
 // One connection to a Tokenwire server that outlives its sockets.
 //
 // It remembers what it watches: for each generation the last `seq` and the epoch, the `start`
-// that is not answered yet, and what was asked since and is not confirmed. A new socket sends
-// all of that again. Every one of these frames may safely arrive twice.
+// that is not answered yet, and what was asked since and is not confirmed; for each conversation
+// the last change. A new socket sends all of that again. Every one of these frames may safely
+// arrive twice.
 
 const FIRST_DELAY_MS = 300;
 const LONGEST_DELAY_MS = 15_000;
@@ -15,6 +16,7 @@ const isFinal = (code) => [1002, 1003, 1007, 1008, 1009, 1010].includes(code) ||
 export class Wire {
   #socket = null;
   #watched = new Map();
+  #conversations = new Map();
   #attempts = 0;
   #delay = null;
   #timer = 0;
@@ -25,7 +27,7 @@ export class Wire {
 
   /**
    * `url()` and `protocols()` are asked for each socket. `onEvent(frame)` gets what concerns a watched generation, once and in
-   * order; `onError(frame)` other errors; `onFrame(direction, text, frame)` everything. `onState({ name })` tells connecting,
+   * order; `onChange(frame)` the changes of a watched conversation, also again, and an error about it; `onError(frame)` other errors; `onFrame(direction, text, frame)` everything. `onState({ name })` tells connecting,
    * open, waiting (`until`), denied or closed (`reason`). `isDenied()` finds out whether the server wants another key.
    */
   constructor(options) {
@@ -49,6 +51,22 @@ export class Wire {
   /** Stops reading it. */
   detach(id) {
     if (this.#watched.delete(id)) this.#send({ type: "detach", id });
+  }
+
+  /** Reads what the server attaches to by itself, because a watched conversation has it. A viewer may not ask for it. */
+  follow(id, isViewer) {
+    if (!this.#watched.has(id)) this.#watched.set(id, { unconfirmed: [], after: 0, isViewer });
+  }
+
+  /** Watches a conversation, after a position; with `share`, a token, somebody else's. */
+  watch(conversation, { after, epoch, share }) {
+    this.#conversations.set(conversation, { after, epoch, share });
+    this.#send({ type: "watch", conversation, after, epoch, share });
+  }
+
+  /** Stops watching it. */
+  unwatch(conversation) {
+    if (this.#conversations.delete(conversation)) this.#send({ type: "unwatch", conversation });
   }
 
   /** Sends a frame about a watched generation, on every new socket again until it is confirmed. */
@@ -79,6 +97,7 @@ export class Wire {
       this.#heardAt = Date.now();
       this.onState({ name: "open" });
       for (const id of this.#watched.keys()) this.#resume(id);
+      for (const [conversation, position] of this.#conversations) this.#send({ type: "watch", conversation, ...position });
     });
     socket.onmessage = live(({ data }) => this.#hear(data));
     socket.onclose = live(async ({ code, reason }) => {
@@ -98,7 +117,8 @@ export class Wire {
   }
 
   #resume(id) {
-    const { start, after, epoch, unconfirmed } = this.#watched.get(id);
+    const { start, after, epoch, unconfirmed, isViewer } = this.#watched.get(id);
+    if (isViewer) return;
     this.#send(start ?? { type: "attach", id, after, epoch });
     for (const frame of unconfirmed) this.#send(frame);
   }
@@ -134,12 +154,15 @@ export class Wire {
     else if (frame.type === "going_away") this.#delay = frame.reconnect_in_ms;
     else if (frame.type === "error") this.#refused(frame);
     else if (frame.type === "input_accepted") this.#accepted(frame);
+    else if (frame.type === "conversation") this.#change(frame);
     else if (frame.seq) this.#event(frame);
   }
 
   #event(frame) {
     const watched = this.#watched.get(frame.id);
     if (!watched || frame.seq <= watched.after) return;
+    // What was on its way when it was asked for from its beginning.
+    if (!watched.after && frame.type !== "started") return;
     watched.after = frame.seq;
     watched.start = undefined;
     if (frame.type === "started") watched.epoch = frame.epoch;
@@ -150,6 +173,15 @@ export class Wire {
     this.onEvent(frame);
   }
 
+  #change(frame) {
+    const position = this.#conversations.get(frame.conversation);
+    if (!position) return;
+    // A viewer is attached by watching alone, so a new socket reads all of it again; what was read is left out by its `seq`.
+    if (!position.share) Object.assign(position, { after: frame.seq, epoch: frame.epoch });
+    if (frame.change === "deleted") this.#conversations.delete(frame.conversation);
+    this.onChange(frame);
+  }
+
   #accepted({ id, input_id }) {
     const watched = this.#watched.get(id);
     if (watched) watched.unconfirmed = watched.unconfirmed.filter((asked) => asked.input_id !== input_id);
@@ -157,6 +189,7 @@ export class Wire {
 
   #refused(frame) {
     const watched = this.#watched.get(frame.id);
+    if (this.#conversations.delete(frame.conversation)) return this.onChange(frame);
     if (watched && ["call_not_found", "already_resolved", "generation_ended"].includes(frame.code)) {
       // Somebody else was faster; the event that says so is on its way.
       watched.unconfirmed = watched.unconfirmed.filter(({ type }) => !["tool_result", "approve", "deny"].includes(type));
