@@ -73,7 +73,7 @@ impl Policy {
     fn is_own(&self, name: &str) -> bool {
         // Who listens on any address has more of them than it knows: behind a container's network, for one. None of them can
         // be made to lead here by somebody else, as a name can.
-        let is_own = |ip: IpAddr| ip == self.address || (self.address.is_unspecified() && !ip.is_unspecified());
+        let is_own = |ip: IpAddr| !ip.is_unspecified() && (ip == self.address || self.address.is_unspecified());
         is_loopback(name) || parse_ip(name).is_some_and(is_own)
     }
 }
