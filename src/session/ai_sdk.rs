@@ -22,7 +22,7 @@ impl Session {
     pub(super) fn ai_sdk(&self, settings: &Settings, text: &str) -> Result<(), End> {
         let frame = match ClientFrame::parse(text) {
             Ok(frame) => frame,
-            Err(bad) => return self.refuse_request(bad.request_id.as_ref(), &bad.error),
+            Err(bad) => return self.refuse_request(bad.request_id.as_deref(), &bad.error),
         };
         let (request, result) = match frame {
             ClientFrame::Send(send) => (send.request_id.clone(), self.send(*send, settings)),
@@ -32,7 +32,7 @@ impl Session {
         };
         match result {
             Ok(()) => Ok(()),
-            Err(Refusal::Frame(error)) => self.refuse_request(Some(&request), &error),
+            Err(Refusal::Frame(error)) => self.refuse_request(Some(request.as_str()), &error),
             Err(Refusal::Connection(end)) => Err(end),
         }
     }
@@ -114,7 +114,7 @@ impl Session {
         self.hub.conversations().get(&self.principal, &conversation_of(chat))?.latest()
     }
 
-    fn refuse_request(&self, request: Option<&RequestId>, error: &ErrorInfo) -> Result<(), End> {
+    fn refuse_request(&self, request: Option<&str>, error: &ErrorInfo) -> Result<(), End> {
         self.push(Out::Frame(error_frame(request, error).into()))
     }
 }

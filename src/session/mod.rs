@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The two loops are raced in one task: a write that stalls never keeps a cancel or a pong from
-//! being read. The write loop holds one [`View`](crate::dialect::View) of a log for each generation that
+//! being read. The write loop holds one `View` of a log for each generation that
 //! the connection is attached to, and a reader of each conversation that it watches, and reads from them only what it is
 //! about to write. So a client that stops reading costs the frames of one batch, and nobody else anything; when its
 //! connection is closed it attaches again, and gets exactly the rest.

@@ -107,6 +107,8 @@ test("frames that are none are answered, and nothing else is disturbed", async (
   }
   socket.send('{"type":"resume","requestId":"r1"}');
   await until("an error", () => errors().some((error) => error.requestId === "r1" && error.field === "id"));
+  socket.send('{"type":"resume","requestId":"no name","id":"c"}');
+  await until("an error", () => errors().some((error) => error.requestId === "no name" && error.field === "requestId"));
   socket.send('{"type":"abort","requestId":"unknown"}');
   call.text("Undisturbed.");
   call.finish();

@@ -126,7 +126,7 @@ impl Answer {
                 Next::End => self.end(State::Over),
                 Next::Gap { .. } => {
                     let error = ErrorInfo::new(ErrorCode::Gap, "the beginning of the answer is no longer kept");
-                    self.frames.push_back(error_frame(Some(&self.request), &error).into());
+                    self.frames.push_back(error_frame(Some(self.request.as_str()), &error).into());
                     self.state = State::Over;
                 }
             }

@@ -85,9 +85,9 @@ pub(crate) struct Ping {
     pub request_id: RequestId,
 }
 
-/// A frame that could not be taken, and the request that it was to begin.
+/// A frame that could not be taken, and the request that it was to begin, as the client calls it.
 pub(crate) struct BadFrame {
-    pub request_id: Option<RequestId>,
+    pub request_id: Option<String>,
     pub error: Box<ErrorInfo>,
 }
 
@@ -98,7 +98,7 @@ impl ClientFrame {
             object(text).and_then(|()| fields(text)).map_err(|error| BadFrame { request_id: None, error })?;
         // Other frames name a request that is alive, which an error would end.
         let begins = matches!(head.kind.as_str(), Some("send" | "resume"));
-        let request_id = head.request_id.as_str().and_then(|id| id.parse().ok()).filter(|_| begins);
+        let request_id = head.request_id.as_str().filter(|_| begins).map(str::to_owned);
         let frame = match head.kind.as_str() {
             Some("send") => fields(text).map(Self::Send),
             Some("resume") => fields(text).map(Self::Resume),

@@ -53,8 +53,8 @@ pub(crate) fn conversation_of(chat: &str) -> ConversationId {
 }
 
 /// A frame that refuses a request, or a frame that belongs to none.
-pub(crate) fn error_frame(request: Option<&RequestId>, error: &ErrorInfo) -> String {
-    let request = request.map_or(SERVER, RequestId::as_str);
+pub(crate) fn error_frame(request: Option<&str>, error: &ErrorInfo) -> String {
+    let request = request.unwrap_or(SERVER);
     let text = match &error.field {
         Some(field) => format!("{field}: {}", error.message),
         None => error.message.to_string(),

@@ -70,7 +70,7 @@ impl Send {
     /// [`ErrorCode::BadField`](tokenwire_protocol::ErrorCode::BadField): the error names it.
     pub fn into_start(self, settings: &Settings) -> Result<Start, Box<ErrorInfo>> {
         let mut messages = messages::to_model(&self.messages)?;
-        let continued = self.continued().map(|message| message.id.clone());
+        let continued = self.continued().map(|message| message.id.clone()).filter(|id| !id.is_empty());
         let Self { id: chat, mut body, metadata, generation, .. } = self;
         match body.remove("system") {
             None | Some(Value::Null) => {}
