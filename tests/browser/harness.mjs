@@ -16,7 +16,7 @@ export function startBrowser() {
   return chromium.launch({ executablePath, args: CHROMIUM_ARGS.split(" ") });
 }
 
-const NETWORK_NOISE = /WebSocket connection to|ERR_CONNECTION|ERR_INTERNET_DISCONNECTED|ERR_EMPTY_RESPONSE|ERR_SOCKET|status of 40[14]/;
+const NETWORK_NOISE = /WebSocket connection to|ERR_CONNECTION|ERR_INTERNET_DISCONNECTED|ERR_EMPTY_RESPONSE|ERR_SOCKET|status of (401|404|502)/;
 
 /**
  * A page of a new context. Any console error, uncaught exception or violation of the content security policy fails the test, when
