@@ -139,7 +139,7 @@ export type Content =
   | Part[];
 
 /** Something changed in a conversation that is watched. */
-export interface ConversationFrame {
+export type ConversationFrame = {
   type: "conversation";
   /** The conversation. */
   conversation: ConversationId;
@@ -147,7 +147,30 @@ export interface ConversationFrame {
   seq: number;
   /** The random name of this list of changes: a conversation that was forgotten and begun anew has another one. */
   epoch: string;
-}
+} & (
+    /** A generation was started in it. Its events follow, from the first one. */
+    | {
+      change: "generation";
+      /** The generation. */
+      id: GenerationId;
+      /** As the start named it. */
+      model: string;
+      /** The messages of its start. */
+      messages: Message[];
+      /** The generation that it continues. */
+      continue_from?: GenerationId;
+    }
+    /** It has another title. */
+    | {
+      change: "renamed";
+      /** The title. */
+      title: string;
+    }
+    /** It was deleted. Nothing follows. */
+    | {
+      change: "deleted";
+    }
+);
 
 /**
  * The name of a conversation: chosen by the client, unique per principal.

@@ -36,9 +36,6 @@ export interface ConversationState {
   readonly error?: TokenwireError;
 }
 
-/** What a `conversation` frame says beside its position. */
-type Change = Partial<ConversationGeneration> & { change?: string; title?: string };
-
 /** A generation as `GET /v1/conversations/{id}` has it. */
 interface Kept {
   id: string;
@@ -126,7 +123,7 @@ export class Conversation {
   }
 
   /** Takes a change. @internal */
-  received(frame: ConversationFrame & Change): void {
+  received(frame: ConversationFrame): void {
     if (this.#epoch && frame.epoch !== this.#epoch) {
       // It was forgotten and begun anew.
       this.#seq = 0;
@@ -135,13 +132,13 @@ export class Conversation {
     this.#epoch = frame.epoch;
     if (frame.seq <= this.#seq) return;
     this.#seq = frame.seq;
-    const { change, id, model = "", messages = [], continue_from, title } = frame;
-    if (change === "generation" && id) {
-      const run = this.#run(id);
-      this.#set({ generations: [...this.#state.generations, { id, model, messages, continue_from, run }] });
-    } else if (change === "renamed") {
-      this.#set({ title });
-    } else if (change === "deleted") {
+    if (frame.change === "generation") {
+      const { id, model, messages, continue_from } = frame;
+      const generation = { id, model, messages, continue_from, run: this.#run(id) };
+      this.#set({ generations: [...this.#state.generations, generation] });
+    } else if (frame.change === "renamed") {
+      this.#set({ title: frame.title });
+    } else if (frame.change === "deleted") {
       this.#set({ deleted: true });
       this.#client.conversations.delete(this.id);
     }

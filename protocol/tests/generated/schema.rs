@@ -116,8 +116,12 @@ fn frame(variant: &Value, envelope: &Value, defs: &Map<String, Value>, taken: &[
     // A payload says more of itself than its variant does, unless it serves several.
     let is_shared = ["Delta", "TokenUsage"].contains(&payload_name);
     let description = if is_shared { &variant["description"] } else { &payload["description"] };
-    let definition =
+    let mut definition =
         json!({"description": description, "type": "object", "properties": properties, "required": required});
+    // The fields that depend on one of them.
+    if let Some(variants) = payload.get("oneOf") {
+        definition["oneOf"] = variants.clone();
+    }
     (name, definition)
 }
 
@@ -165,6 +169,9 @@ fn drop_rust(schema: &mut Value) {
 
 /// Drops `null` from the types of a definition's fields.
 fn drop_null(definition: &mut Value) {
+    if let Some(variants) = definition.get_mut("oneOf").and_then(Value::as_array_mut) {
+        variants.iter_mut().for_each(drop_null);
+    }
     let Some(properties) = definition.get_mut("properties").and_then(Value::as_object_mut) else { return };
     for property in properties.values_mut() {
         if let Some([kind, null]) = property["type"].as_array().map(Vec::as_slice)

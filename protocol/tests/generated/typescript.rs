@@ -16,7 +16,11 @@ pub fn declarations(schema: &Value) -> String {
     for (name, definition) in schema["$defs"].as_object().unwrap() {
         out.push('\n');
         comment(&mut out, "", definition);
-        if definition["properties"].is_object() {
+        if definition["properties"].is_object() && alternatives(definition).is_some() {
+            // Some of its fields depend on one of them.
+            let variants = union_or_type(definition).replace('\n', "\n  ");
+            writeln!(out, "export type {name} = {} & ({variants}\n);", object(definition, "")).unwrap();
+        } else if definition["properties"].is_object() {
             writeln!(out, "export interface {name} {}", object(definition, "")).unwrap();
         } else {
             writeln!(out, "export type {name} ={};", union_or_type(definition)).unwrap();
