@@ -280,11 +280,7 @@ test("30,000 tokens: the last cost no more than the first, and only what grows r
 });
 
 test("20 generations at once on one socket", async () => {
-  const page = await openUi();
-  let sockets = 0;
-  page.on("websocket", () => sockets++);
-  await page.goto(`${network.url}#twenty`);
-  await page.reload();
+  const page = await openUi(OPTIONS, undefined, `${network.url}#twenty`);
   const conversation = connect().conversation("twenty");
   const request = demo(200, { tokens_per_second: 100 });
   const runs = Array.from({ length: 20 }, () => conversation.start(request));
@@ -297,7 +293,7 @@ test("20 generations at once on one socket", async () => {
   // What is out of sight has no inner text.
   const first = await page.locator(".markdown").first().textContent();
   expect(first!.slice(0, 20)).toBe(text.replaceAll("*", "").slice(0, 20));
-  expect(sockets).toBe(1);
+  expect(await page.evaluate(() => window.usedSockets.size)).toBe(1);
 });
 
 test("npm run dev shows the same page", async () => {
