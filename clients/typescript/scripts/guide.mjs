@@ -8,7 +8,9 @@ const folder = path.join(here, "test/guide");
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder);
 for (const file of ["README.md", "../../docs/typescript.md"]) {
-  const blocks = [...readFileSync(path.join(here, file), "utf8").matchAll(/^```ts\n(.*?)^```/gms)];
+  const blocks = [...readFileSync(path.join(here, file), "utf8").matchAll(/^```(tsx?)\n(.*?)^```/gms)];
   const name = path.basename(file, ".md").toLowerCase();
-  blocks.forEach(([, code], at) => writeFileSync(path.join(folder, `${name}-${at + 1}.ts`), `${code}export {};\n`));
+  blocks.forEach(([, type, code], at) => {
+    writeFileSync(path.join(folder, `${name}-${at + 1}.${type}`), `${code}export {};\n`);
+  });
 }

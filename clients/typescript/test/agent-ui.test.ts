@@ -2,7 +2,7 @@
 // breaks.
 
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
-import { startBrowser } from "../../../tests/browser/harness.mjs";
+import { startBrowser, startProxy } from "../../../tests/browser/harness.mjs";
 import { type Browser, open, type Page, serveExample, type Site } from "./example.js";
 import { demo, eventually, useServer } from "./support.js";
 
@@ -21,29 +21,33 @@ vi.setConfig({ testTimeout: 60_000 });
 const { shared, connect } = useServer();
 let browser: Browser;
 let site: Site;
+/** Between the page and everything else. */
+let network: Awaited<ReturnType<typeof startProxy>>;
 let expected: string;
 const pages: Page[] = [];
 
 beforeAll(async () => {
   browser = await startBrowser();
-  site = await serveExample("agent-ui", shared.proxy.url);
+  site = await serveExample("agent-ui", shared.server.url);
+  network = await startProxy(Number(new URL(site.url).port));
   const page = await openUi({ ...OPTIONS, tokens_per_second: 0 });
   await say(page, QUESTION);
   await ended(page);
   expected = await textOf(page);
 }, 60_000);
 afterEach(async () => {
-  for (const page of pages.splice(0)) {
-    page.check();
-    await page.context().close();
-  }
+  network.restore();
+  const used = pages.splice(0);
+  for (const page of used) await page.context().close();
+  for (const page of used) page.check();
 });
 afterAll(async () => {
   await browser?.close();
+  network?.stop();
   await site?.stop();
 });
 
-async function openUi(demo: object = OPTIONS, options?: Parameters<typeof open>[3], url = site.url): Promise<Page> {
+async function openUi(demo: object = OPTIONS, options?: Parameters<typeof open>[3], url = network.url): Promise<Page> {
   const page = await open(browser, url, demo, options);
   pages.push(page);
   return page;
@@ -80,14 +84,14 @@ test("stop stops, and what had come stays", async () => {
   const page = await openUi({ tokens: 3_000, tokens_per_second: 100 });
   await say(page, QUESTION);
   await wrote(page, 200);
-  await page.click("text=Stop");
+  await page.click(".stop");
   await ended(page);
   expect(await page.locator(".facts").innerText()).toContain("stopped");
   expect((await page.locator(".markdown").innerText()).length).toBeGreaterThan(100);
   // The next message goes on from there.
   await say(page, "Go on");
   await page.locator(".answer").nth(1).waitFor();
-  await page.click("text=Stop");
+  await page.click(".stop");
   await ended(page, 1);
 });
 
@@ -107,9 +111,9 @@ test("offline and back", async () => {
   await say(page, QUESTION);
   await wrote(page, 200);
   await page.context().setOffline(true);
-  shared.proxy.drop();
+  network.drop();
   await page.locator(".connection.waiting").waitFor();
-  shared.proxy.restore();
+  network.restore();
   await page.context().setOffline(false);
   await isExact(page);
 });
@@ -117,12 +121,12 @@ test("offline and back", async () => {
 test("what is said without a network is shown, and said once it is back", async () => {
   const page = await openUi();
   await page.locator(".connection.open").waitFor();
-  shared.proxy.drop();
+  network.drop();
   await page.locator(".connection.waiting").waitFor();
   await say(page, QUESTION);
   await page.locator("text=Sending").waitFor();
   expect(await page.locator(".said").innerText()).toBe(QUESTION);
-  shared.proxy.restore();
+  network.restore();
   await isExact(page);
   expect(await page.locator(".answer").count()).toBe(1);
 });
@@ -134,12 +138,12 @@ test("a page that slept while its network died", async () => {
   const session = await page.context().newCDPSession(page);
   await session.send("Debugger.enable");
   await session.send("Debugger.pause");
-  shared.proxy.silence();
+  network.silence();
   // No timer runs meanwhile; so long a gap is taken for sleep.
   await new Promise((resolve) => setTimeout(resolve, 10_500));
   await session.send("Debugger.disable");
   await page.locator(".connection:not(.open)").waitFor();
-  shared.proxy.restore();
+  network.restore();
   await isExact(page);
 });
 
@@ -186,9 +190,12 @@ test("cut in: the turn is cut off, and the next one knows", async () => {
   await say(page, "Shorter, please", "Cut in");
   await page.locator(".answer .said").waitFor();
   await ended(page);
-  expect(await page.locator(".answer > *").evaluateAll((all) => all.map(({ className }) => className))).toEqual(
-    ["markdown", "said", "markdown", "facts"],
-  );
+  expect(await page.locator(".answer > *").evaluateAll((all) => all.map(({ className }) => className))).toEqual([
+    "markdown",
+    "said",
+    "markdown",
+    "facts",
+  ]);
 });
 
 test("every state fits a phone, in both colour schemes", async () => {
@@ -207,7 +214,12 @@ test("every state fits a phone, in both colour schemes", async () => {
     let count = 0;
     for (const [text, sees] of steps) {
       await say(page, text);
-      await page.locator(".answer").nth(count).locator(sees).first().waitFor(sees === ".said" ? { state: "hidden" } : {});
+      await page
+        .locator(".answer")
+        .nth(count)
+        .locator(sees)
+        .first()
+        .waitFor(sees === ".said" ? { state: "hidden" } : {});
       await fits();
       if (sees.includes("form")) await page.click("text=Approve");
       await ended(page, count++);
@@ -268,11 +280,7 @@ test("30,000 tokens: the last cost no more than the first, and only what grows r
 });
 
 test("20 generations at once on one socket", async () => {
-  const page = await openUi();
-  let sockets = 0;
-  page.on("websocket", () => sockets++);
-  await page.goto(`${site.url}#twenty`);
-  await page.reload();
+  const page = await openUi(OPTIONS, undefined, `${network.url}#twenty`);
   const conversation = connect().conversation("twenty");
   const request = demo(200, { tokens_per_second: 100 });
   const runs = Array.from({ length: 20 }, () => conversation.start(request));
@@ -282,12 +290,14 @@ test("20 generations at once on one socket", async () => {
   await ended(page, 19);
   const shown = await page.locator(".answer .markdown").evaluateAll((all) => all.map(({ innerHTML }) => innerHTML));
   expect(new Set(shown).size).toBe(1);
-  expect((await page.locator(".markdown").first().innerText()).slice(0, 20)).toBe(text.replaceAll("*", "").slice(0, 20));
-  expect(sockets).toBe(1);
+  // What is out of sight has no inner text.
+  const first = await page.locator(".markdown").first().textContent();
+  expect(first!.slice(0, 20)).toBe(text.replaceAll("*", "").slice(0, 20));
+  expect(await page.evaluate(() => window.usedSockets.size)).toBe(1);
 });
 
 test("npm run dev shows the same page", async () => {
-  const dev = await serveExample("agent-ui", shared.proxy.url, "dev");
+  const dev = await serveExample("agent-ui", shared.server.url, "dev");
   try {
     const page = await openUi(OPTIONS, undefined, dev.url);
     await say(page, QUESTION);

@@ -7,8 +7,18 @@ import { createInterface } from "node:readline";
 import { openPage, root, startBrowser } from "../../../tests/browser/harness.mjs";
 
 export type Browser = Awaited<ReturnType<typeof startBrowser>>;
-export type Page = Awaited<ReturnType<typeof openPage>>;
+export type Page = Awaited<ReturnType<Browser["newPage"]>> & {
+  /** Fails when the page has complained of anything. */
+  check(): void;
+};
 type ContextOptions = Parameters<Browser["newContext"]>[0];
+
+declare global {
+  interface Window {
+    /** Those by which the page has sent something. */
+    usedSockets: Set<WebSocket>;
+  }
+}
 
 /** An example that Vite serves, with the server behind it. */
 export interface Site {
@@ -49,12 +59,15 @@ export async function open(browser: Browser, url: string, demo: object = {}, opt
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   await context.addInitScript((demo) => {
     const { send } = WebSocket.prototype;
+    window.usedSockets = new Set();
     WebSocket.prototype.send = function (data) {
+      window.usedSockets.add(this);
       const frame = JSON.parse(String(data));
       if (frame.type === "start") frame.provider_options = { demo };
       send.call(this, JSON.stringify(frame));
     };
     localStorage.model ??= "demo/markdown";
   }, demo);
-  return openPage(browser, url, { context, noisy: true });
+  const settings: object = { context, noisy: true };
+  return (await openPage(browser, url, settings)) as unknown as Page;
 }

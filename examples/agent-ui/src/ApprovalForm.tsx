@@ -18,7 +18,13 @@ export function ApprovalForm({ call, run }: { call: ToolCallPart; run: Run }) {
   return (
     <form onSubmit={approve}>
       <label htmlFor={id}>Arguments, which you may change</label>
-      <textarea id={id} spellCheck={false} rows={text.split("\n").length} value={text} onChange={(event) => setText(event.target.value)} />
+      <textarea
+        id={id}
+        spellCheck={false}
+        rows={text.split("\n").length}
+        value={text}
+        onChange={(event) => setText(event.target.value)}
+      />
       {problem && <p role="alert">{problem}</p>}
       <div className="buttons">
         <button className="primary">Approve</button>

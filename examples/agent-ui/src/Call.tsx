@@ -16,7 +16,11 @@ const STATES: Record<ToolCallPart["state"] | ServerToolCallPart["state"], string
 export function Call({ call, run }: { call: ToolCallPart | ServerToolCallPart; run: Run }) {
   const state = call.is_error ? "failed" : STATES[call.state];
   return (
-    <section className="call" data-state={call.is_error ? "failed" : call.state} aria-label={`Tool ${call.name}: ${state}`}>
+    <section
+      className="call"
+      data-state={call.is_error ? "failed" : call.state}
+      aria-label={`Tool ${call.name}: ${state}`}
+    >
       <header>
         <code>{call.name}</code>
         <span>{state}</span>

@@ -45,7 +45,11 @@ export function Composer({ isRunning, onSend, onStop }: ComposerProps) {
           </button>
         )}
         {(!isRunning || text.trim()) && (
-          <button className="primary" disabled={!text.trim()} title={isRunning ? "Say it when this turn is over" : undefined}>
+          <button
+            className="primary"
+            disabled={!text.trim()}
+            title={isRunning ? "Say it when this turn is over" : undefined}
+          >
             {isRunning ? "Queue" : "Send"}
           </button>
         )}

@@ -37,7 +37,7 @@ const MARK = /^(?: {0,3})(?:(#{1,6}) |(```)|(> ?)|([-*+] )|(\d+[.)] )|(\|)|((?:[
 /** The elements of a block's lines: lines that begin alike belong together. */
 function elementsOf(lines: string[]): ReactNode[] {
   const elements: ReactNode[] = [];
-  for (let at = 0; at < lines.length; ) {
+  for (let at = 0; at < lines.length;) {
     const from = at++;
     const line = lines[from]!;
     const [, heading, fence, quote, bullet, number, row, rule] = MARK.exec(line) ?? [];
@@ -59,9 +59,25 @@ function elementsOf(lines: string[]): ReactNode[] {
       const quoted = take((line) => line.startsWith(">")).map((line) => line.replace(/^ {0,3}> ?/, ""));
       elements.push(<blockquote key={from}>{elementsOf(quoted)}</blockquote>);
     } else if (bullet || number) {
-      const items = itemsOf(take((line) => /^( {2,}|\t)/.test(line) || MARK.exec(line)?.[bullet ? 4 : 5] !== undefined));
-      elements.push(bullet ? <ul key={from}>{items}</ul> : <ol key={from} start={parseInt(number!)}>{items}</ol>);
-    } else if (row) elements.push(tableOf(take((line) => line.trimStart().startsWith("|")), from));
+      const items = itemsOf(
+        take((line) => /^( {2,}|\t)/.test(line) || MARK.exec(line)?.[bullet ? 4 : 5] !== undefined),
+      );
+      elements.push(
+        bullet ? (
+          <ul key={from}>{items}</ul>
+        ) : (
+          <ol key={from} start={parseInt(number!)}>
+            {items}
+          </ol>
+        ),
+      );
+    } else if (row)
+      elements.push(
+        tableOf(
+          take((line) => line.trimStart().startsWith("|")),
+          from,
+        ),
+      );
     else elements.push(<p key={from}>{inline(take((line) => line.trim() !== "" && !MARK.test(line)).join("\n"))}</p>);
   }
   return elements;
@@ -88,7 +104,12 @@ function itemsOf(lines: string[]): ReactNode[] {
 }
 
 function tableOf(lines: string[], key: number): ReactNode {
-  const rows = lines.map((line) => line.trim().replace(/^\||\|$/g, "").split(/(?<!\\)\|/));
+  const rows = lines.map((line) =>
+    line
+      .trim()
+      .replace(/^\||\|$/g, "")
+      .split(/(?<!\\)\|/),
+  );
   const [head = [], , ...body] = rows;
   const cells = (row: string[], Cell: "th" | "td") =>
     row.map((cell, at) => <Cell key={at}>{inline(cell.trim().replaceAll("\\|", "|"))}</Cell>);
