@@ -26,7 +26,7 @@ export function Message({ message, isRunning, onDecide }: MessageProps) {
           ))}
         </ol>
       )}
-      {role === "assistant" && !isRunning && metadata && <Facts {...metadata} />}
+      {!isRunning && metadata?.usage && <Facts {...metadata} />}
     </article>
   );
 }
