@@ -174,10 +174,11 @@ test("a page that is opened anew goes on with the answer", async () => {
 });
 
 test("a resumption that is begun twice stops nothing", async () => {
-  const { chat } = open();
+  const { chat, transport } = open();
   void chat.sendMessage({ text: "Hello" }, demo(300, { tokens_per_second: 600 }));
   await eventually(() => chat.messages.length === 2 && chat.text.length > 100);
-  const page = open({ id: chat.id });
+  // The socket is open, so that the first is sent before it is aborted.
+  const page = open({ id: chat.id, transport });
   await Promise.all([page.chat.resumeStream(), page.chat.resumeStream()]);
   await eventually(() => page.chat.status === "ready");
   expect(page.chat.last.metadata).toMatchObject({ finishReason: "stop", usage: { outputTokens: 300 } });
