@@ -3,7 +3,7 @@
 import { buildSync } from "esbuild";
 import { gzipSync } from "node:zlib";
 
-const LIMITS = { "core-only": 6_000, index: 7_000 };
+const LIMITS = { "core-only": 6_000, index: 7_000, "ai-sdk/index": 4_000 };
 
 for (const [entry, limit] of Object.entries(LIMITS)) {
   const { outputFiles } = buildSync({
@@ -16,7 +16,8 @@ for (const [entry, limit] of Object.entries(LIMITS)) {
     outdir: "size",
     write: false,
   });
-  const { contents } = outputFiles.find(({ path }) => path.endsWith(`${entry}.js`));
+  // The entry comes first.
+  const { contents } = outputFiles[0];
   const bytes = gzipSync(contents, { level: 9 }).length;
   console.log(`${entry}: ${bytes} of ${limit} bytes`);
   if (bytes > limit) process.exitCode = 1;

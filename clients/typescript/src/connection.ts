@@ -1,5 +1,5 @@
 import { clientError, type TokenwireError } from "./errors.js";
-import type { ClientFrame, ServerFrame } from "./protocol.js";
+import type { ServerFrame } from "./protocol.js";
 
 const FIRST_DELAY_MS = 300;
 const LONGEST_DELAY_MS = 15_000;
@@ -30,6 +30,7 @@ export type TokenSource = string | (() => string | undefined | Promise<string | 
 
 /** What is used of a WebSocket, be it the browser's or that of a library. */
 export interface WebSocketLike {
+  onopen: ((event: any) => any) | null;
   onmessage: ((event: any) => any) | null;
   onclose: ((event: any) => any) | null;
   onerror: ((event: any) => any) | null;
@@ -75,7 +76,7 @@ export interface Connection {
    *
    * @throws TokenwireError `frame_too_large`
    */
-  send(frame: ClientFrame): boolean;
+  send(frame: object): boolean;
   /** Whether the server has said that it will close this connection. */
   isLeaving(): boolean;
   /** Leaves it, for another when the server wants it. */
@@ -177,7 +178,7 @@ export function createConnection(options: ConnectionOptions, owner: ConnectionOw
   function denied(): void {
     // A callback may have a newer token.
     if (options.isRenewable && denials++ === 0) void connect();
-    else fail(clientError("not_authenticated", "the server does not take the token"));
+    else fail(clientError("not_authenticated", "the token was refused"));
   }
 
   function hear(text: string): void {
@@ -198,7 +199,9 @@ export function createConnection(options: ConnectionOptions, owner: ConnectionOw
       return owner.opened();
     }
     failures = lostAt = 0;
-    if (frame.type === "going_away") leaveMs = frame.reconnect_in_ms;
+    // Only a server that goes away says it, in the spelling of its dialect.
+    const end = frame as { reconnect_in_ms?: number; reconnectInMs?: number };
+    leaveMs = end.reconnect_in_ms ?? end.reconnectInMs ?? leaveMs;
     owner.received(frame, text.length);
   }
 

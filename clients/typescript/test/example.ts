@@ -63,7 +63,8 @@ export async function open(browser: Browser, url: string, demo: object = {}, opt
     WebSocket.prototype.send = function (data) {
       window.usedSockets.add(this);
       const frame = JSON.parse(String(data));
-      if (frame.type === "start") frame.provider_options = { demo };
+      const request = frame.type === "send" ? frame.body : frame;
+      if (frame.type === "start" || frame.type === "send") request.provider_options = { demo };
       send.call(this, JSON.stringify(frame));
     };
     localStorage.model ??= "demo/markdown";
