@@ -106,6 +106,11 @@ impl Provider for HttpProvider {
         }))
     }
 
+    fn warm_up(&self) {
+        // Reads the system's certificates, which takes milliseconds. What fails here fails at the first turn, too.
+        let _ = client(self.reach);
+    }
+
     fn prefills(&self, request: &ModelRequest) -> bool {
         self.adapter.prefills(request)
     }
