@@ -172,7 +172,7 @@ impl Hub {
         if let Some((id, change)) = joins {
             self.conversations.started(&id, change, &generation);
         }
-        tokio::spawn(task::run(self.clone(), generation.clone(), writer, order));
+        tokio::spawn(task::run(self.clone(), generation.clone(), writer, Box::new(order)));
         Ok((generation, true))
     }
 

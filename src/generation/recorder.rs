@@ -50,7 +50,7 @@ pub(super) struct Recorder<'a> {
     /// What was left out of a request already said.
     warned: Vec<Warning>,
     /// The value that the answer is to be made of.
-    object: Option<Structured>,
+    object: Option<Box<Structured>>,
 }
 
 /// What one attempt at a turn brought, besides its text.
@@ -89,7 +89,7 @@ impl<'a> Recorder<'a> {
 
     /// The answer is to be a value as `response_format` says.
     pub fn expect_object(&mut self, response_format: Option<&Value>) {
-        self.object = response_format.and_then(Structured::new);
+        self.object = response_format.and_then(Structured::new).map(Box::new);
     }
 
     /// The turn that said `text` is the last one, if the value fits. What to say to the model if it does not.

@@ -60,33 +60,15 @@ enum End {
 }
 
 /// Runs a generation to its end. Not cancel-safe: dropped before its end, it leaves an unsealed log.
-pub(super) async fn run(hub: Arc<Hub>, generation: Arc<Generation>, writer: Writer, order: Order) {
-    let Order { mut start, route, deadlines, served } = order;
-    let (accumulate, end_at_tool_calls) = (start.accumulate, start.end_at_tool_calls);
-    let max_turns = start.max_turns.unwrap_or(u32::MAX).min(hub.config().limits.max_turns);
-    let options = std::mem::take(&mut start.provider_options);
-    let approvals = std::mem::take(&mut start.approvals);
-    let tools = Tools { served, approvals, approver: hub.toolbox().approver().cloned() };
-    let repairs = start.repair;
-    let mut request = ModelRequest { connect_timeout: deadlines.connect, ..ModelRequest::from_start(start, "") };
-    request.tools.extend(tools.served.iter().map(|tool| tools::offered(&**tool)));
-    let mut task = Task {
-        hub: &hub,
-        generation: &generation,
-        recorder: Recorder::new(&hub, &generation, writer),
-        walk: Walk::new(route, hub.config().retry),
-        request: Arc::new(request),
-        options,
-        tools,
-        repairs,
-        turn_start: None,
-        called: Called::default(),
-        asked_at: None,
-    };
-    task.recorder.expect_object(task.request.response_format.as_ref());
-    let first = task.walk.target();
-    let (provider, model) = (first.provider.name().to_owned(), first.model.clone());
-    task.recorder.event(Event::Started(Started { epoch: generation.log.epoch().clone(), model, provider }));
+///
+/// Every running generation holds this future, so that it keeps only what the turns need: the order is boxed, and
+/// what becomes of it is made outside.
+pub(super) async fn run(hub: Arc<Hub>, generation: Arc<Generation>, writer: Writer, order: Box<Order>) {
+    let deadlines = order.deadlines;
+    let (accumulate, end_at_tool_calls) = (order.start.accumulate, order.start.end_at_tool_calls);
+    let max_turns = order.start.max_turns.unwrap_or(u32::MAX).min(hub.config().limits.max_turns);
+    let mut task = Task::new(&hub, &generation, writer, order);
+    task.begin();
     let end = {
         // Tokens wake the turns; the watching half needs no look then.
         let watch = pin!(watch(&generation, &deadlines));
@@ -193,7 +175,40 @@ struct Task<'a> {
 /// Why a turn ended, and the provider's own word for it.
 type Finish = (FinishReason, Option<String>);
 
-impl Task<'_> {
+impl<'a> Task<'a> {
+    fn new(hub: &'a Hub, generation: &'a Generation, writer: Writer, order: Box<Order>) -> Self {
+        let Order { mut start, route, deadlines, served } = *order;
+        let options = std::mem::take(&mut start.provider_options);
+        let approvals = std::mem::take(&mut start.approvals);
+        let tools = Tools { served, approvals, approver: hub.toolbox().approver().cloned() };
+        let repairs = start.repair;
+        let mut request = ModelRequest { connect_timeout: deadlines.connect, ..ModelRequest::from_start(start, "") };
+        request.tools.extend(tools.served.iter().map(|tool| tools::offered(&**tool)));
+        let mut recorder = Recorder::new(hub, generation, writer);
+        recorder.expect_object(request.response_format.as_ref());
+        Self {
+            hub,
+            generation,
+            recorder,
+            walk: Walk::new(route, hub.config().retry),
+            request: Arc::new(request),
+            options,
+            tools,
+            repairs,
+            turn_start: None,
+            called: Called::default(),
+            asked_at: None,
+        }
+    }
+
+    /// Appends the first event.
+    fn begin(&mut self) {
+        let first = self.walk.target();
+        let (provider, model) = (first.provider.name().to_owned(), first.model.clone());
+        let epoch = self.generation.log.epoch().clone();
+        self.recorder.event(Event::Started(Started { epoch, model, provider }));
+    }
+
     /// Turn after turn, until the model has nothing more to do.
     async fn turns(&mut self, max_turns: u32, end_at_tool_calls: bool) -> Result<End, ErrorInfo> {
         for _ in 0..max_turns {
@@ -300,16 +315,16 @@ impl Task<'_> {
         loop {
             let target = self.walk.target().clone();
             target.aim(Arc::make_mut(&mut self.request), &self.options);
-            let request = self.request.clone();
-            let result = if continues {
+            let mut request = self.request.clone();
+            let mut joint = None;
+            if continues {
                 let text = self.recorder.writer.log().text_after(turn_start);
                 let prefills = target.provider.prefills(&request);
-                self.recorder.begin_attempt(target.provider.name(), true, Joint::new(&text, prefills));
-                self.attempt(&*target.provider, &continuation::request(&request, &text, prefills)).await
-            } else {
-                self.recorder.begin_attempt(target.provider.name(), false, None);
-                self.attempt(&*target.provider, &request).await
-            };
+                joint = Joint::new(&text, prefills);
+                request = Arc::new(continuation::request(&request, &text, prefills));
+            }
+            self.recorder.begin_attempt(target.provider.name(), continues, joint);
+            let result = self.attempt(&*target.provider, &request).await;
             let error = match result {
                 Ok(finish) => {
                     self.walk.answered();
@@ -318,7 +333,7 @@ impl Task<'_> {
                 Err(error) => error,
             };
             let shown = match self.recorder.shown {
-                Shown::Text if !continuation::is_possible(&request) => Shown::More,
+                Shown::Text if !continuation::is_possible(&self.request) => Shown::More,
                 shown => shown,
             };
             let Some(next) = self.walk.failed(&error, shown) else { return Err(error) };

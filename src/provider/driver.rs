@@ -106,6 +106,11 @@ impl Provider for HttpProvider {
         }))
     }
 
+    fn warm_up(&self) {
+        // Reads the system's certificates, which takes milliseconds. What fails here fails at the first turn, too.
+        let _ = client(self.reach);
+    }
+
     fn prefills(&self, request: &ModelRequest) -> bool {
         self.adapter.prefills(request)
     }
@@ -113,7 +118,8 @@ impl Provider for HttpProvider {
     fn run<'a>(&'a self, request: &'a ModelRequest, turn: &'a mut dyn Turn) -> BoxFuture<'a, Result<(), ErrorInfo>> {
         Box::pin(async move {
             let attempt = match self.is_over_socket {
-                true => socket::attempt(self, request, turn).await,
+                // Apart, since those over HTTP are the many, and this is twice as large.
+                true => Box::pin(socket::attempt(self, request, turn)).await,
                 false => self.attempt(request, turn).await,
             };
             attempt.map_err(|error| self.without_key(error))
@@ -126,7 +132,7 @@ impl HttpProvider {
         let http_request = self.prepare(request, turn).await?;
         let mut response = CONNECT_TIMEOUT.scope(request.connect_timeout, self.send(http_request)).await?;
         if !response.status().is_success() {
-            return Err(self.refusal(response).await);
+            return Err(Box::pin(self.refusal(response)).await);
         }
         if is_encoded(response.headers()) {
             return Err(no_stream("the provider compressed its answer, which it was not asked to do"));
@@ -139,13 +145,13 @@ impl HttpProvider {
             match self.adapter.json_framing() {
                 Some(json_framing) => framing = json_framing,
                 // Some gateways answer a request for a stream with one JSON object, mostly an error.
-                None => return Err(self.refusal(response).await),
+                None => return Err(Box::pin(self.refusal(response)).await),
             }
         }
         let request_id = request_id(response.headers());
         // Their values are slices of the connection's first read buffer, and would keep it to the end.
-        response.headers_mut().clear();
-        self.stream(response, framing, request.raw, turn).await.map_err(|mut error| {
+        *response.headers_mut() = HeaderMap::new();
+        self.stream(&mut response, framing, request.raw, turn).await.map_err(|mut error| {
             error.request_id = error.request_id.or(request_id);
             error
         })
@@ -204,7 +210,7 @@ impl HttpProvider {
 
     async fn stream(
         &self,
-        mut response: Response,
+        response: &mut Response,
         framing: Framing,
         raw: bool,
         turn: &mut dyn Turn,
@@ -212,7 +218,7 @@ impl HttpProvider {
         let mut splitter = Splitter::new(framing, MAX_MESSAGE_BYTES);
         let mut decoder = self.adapter.decoder(&self.upstream);
         let mut chunks = 0_u32;
-        while let Some(bytes) = next_chunk(&mut response, turn).await? {
+        while let Some(bytes) = next_chunk(response, turn).await? {
             chunks += 1;
             if chunks.is_multiple_of(MAX_HELD_CHUNKS) {
                 turn.release();

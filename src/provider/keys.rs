@@ -108,6 +108,10 @@ impl<P: Provider> Provider for Rotation<P> {
         self.providers.first()?.elsewhere(asked)
     }
 
+    fn warm_up(&self) {
+        self.providers.iter().for_each(|provider| provider.warm_up());
+    }
+
     fn prefills(&self, request: &ModelRequest) -> bool {
         self.providers.first().is_some_and(|provider| provider.prefills(request))
     }

@@ -96,6 +96,10 @@ pub trait Provider: Send + Sync + 'static {
         None
     }
 
+    /// Sets up what the first turn on this thread would otherwise wait for. A server calls it on each of its worker
+    /// threads before they serve, inside their runtimes.
+    fn warm_up(&self) {}
+
     /// Whether the model goes on with an assistant message at the end of `request`, instead of answering it.
     fn prefills(&self, request: &ModelRequest) -> bool {
         let _ = request;

@@ -300,6 +300,8 @@ impl Server {
         let workers = Workers::start(shared.config.workers).map_err(ServerError::Worker)?;
         {
             let hub = shared.hub.clone();
+            workers.on_each(move || hub.providers().iter().for_each(|provider| provider.warm_up()));
+            let hub = shared.hub.clone();
             workers.spawn(async move { hub.forget().await });
         }
         for task in shared.mcp.tasks() {

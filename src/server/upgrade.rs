@@ -106,13 +106,10 @@ async fn upgrade(
         // The bare socket: nothing of HTTP stays in the way of a token, or in memory.
         let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
         let config = session::websocket_config(max_frame_bytes);
-        let socket = WebSocketStream::from_partially_read(
-            parts.io.into_inner(),
-            parts.read_buf.into(),
-            Role::Server,
-            Some(config),
-        )
-        .await;
+        // Copied, since it is mostly empty and lies in HTTP's read buffer, which has 8 KiB.
+        let (stream, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
+        drop(parts.read_buf);
+        let socket = WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config)).await;
         let shutdown = shared.shutdown.subscribe();
         session::run(socket, shared.hub.clone(), principal, dialect, shutdown).await;
     });

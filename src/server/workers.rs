@@ -60,6 +60,14 @@ impl Workers {
         }
     }
 
+    /// Does something on every thread, before what is given to it afterwards.
+    pub fn on_each(&self, work: impl Fn() + Clone + Send + 'static) {
+        for worker in &self.workers {
+            let work = work.clone();
+            worker.handle.spawn(async move { work() });
+        }
+    }
+
     /// Runs a connection on the thread that has the fewest. It counts for as long as its place lives.
     pub fn spawn_connection<F>(&self, connection: impl FnOnce(Place) -> F)
     where
@@ -94,5 +102,37 @@ impl Place {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, sync::mpsc, thread, time::Duration};
+
+    use super::Workers;
+
+    #[test]
+    fn what_is_done_on_each_thread_comes_before_its_connections() {
+        let workers = Workers::start(2).unwrap();
+        let (say, said) = mpsc::channel();
+        let done = say.clone();
+        workers.on_each(move || done.send((thread::current().id(), "set up")).unwrap());
+        let places: Vec<_> = (0..2).map(|_| say.clone()).collect();
+        for say in places {
+            workers.spawn_connection(|place| async move {
+                say.send((thread::current().id(), "served")).unwrap();
+                // It keeps its place, so that the next one goes to the other thread.
+                std::future::pending::<()>().await;
+                drop(place);
+            });
+        }
+        let mut ready = HashSet::new();
+        for _ in 0..4 {
+            match said.recv_timeout(Duration::from_secs(20)).unwrap() {
+                (thread, "set up") => assert!(ready.insert(thread)),
+                (thread, _) => assert!(ready.contains(&thread)),
+            }
+        }
+        assert_eq!(ready.len(), 2);
     }
 }

@@ -35,7 +35,7 @@ use tokio::{
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        Message,
+        Message, Utf8Bytes,
         error::{CapacityError, Error, ProtocolError},
         protocol::{CloseFrame, WebSocketConfig},
     },
@@ -93,58 +93,66 @@ pub(crate) fn websocket_config(max_frame_bytes: u32) -> WebSocketConfig {
 type AttachmentId = GenerationId;
 
 /// Serves one connection until it ends.
-pub(crate) async fn run<S>(
+///
+/// Every idle connection holds this future. So it is a block, since an async function keeps its arguments twice, and
+/// what only the end needs is boxed.
+pub(crate) fn run<S>(
     socket: WebSocketStream<S>,
     hub: Arc<Hub>,
     principal: Principal,
     dialect: Dialect,
     mut shutdown: watch::Receiver<Shutdown>,
-) where
+) -> impl Future<Output = ()>
+where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let session = Session::new(hub, principal, dialect);
-    tracing::debug!(session = %session.name, principal = %session.principal, "connected");
-    session.say(ConnectionFrame::Hello(session.hello()));
     let socket = Socket::new(socket);
-    let end = {
-        // Every token wakes the write loop; the other two need no look then. It comes last, so that it
-        // finds what the others have just put into the outbox.
-        let read = pin!(session.read(&socket));
-        let drain = pin!(session.drain(&mut shutdown));
-        tokio::select! {
-            biased;
-            end = Apart::new(read) => end,
-            end = Apart::new(drain) => end,
-            end = session.write(&socket) => end,
-        }
-    };
-    tracing::debug!(session = %session.name, ?end, "disconnected");
-    let last_words = session.outbox.frames();
-    // Everything that was read from is let go before the goodbye, which may take its time.
-    drop(session);
-    let goodbye = async {
-        match end {
-            End::Gone => return,
-            // The answer to its close frame is queued already.
-            End::Left => {
-                let _ = socket.flush().await;
+    async move {
+        tracing::debug!(session = %session.name, principal = %session.principal, "connected");
+        session.say(ConnectionFrame::Hello(session.hello()));
+        let end = {
+            // Every token wakes the write loop; the other two need no look then. It comes last, so that it
+            // finds what the others have just put into the outbox.
+            let read = pin!(session.read(&socket));
+            let drain = pin!(session.drain(&mut shutdown));
+            tokio::select! {
+                biased;
+                end = Apart::new(read) => end,
+                end = Apart::new(drain) => end,
+                end = session.write(&socket) => end,
             }
-            End::Close(code) => {
-                for frame in last_words {
-                    let _ = socket.feed(Message::Text(frame)).await;
-                }
-                let frame = CloseFrame { code: code.as_u16().into(), reason: code.reason().into() };
-                let _ = socket.feed(Message::Close(Some(frame))).await;
-                let _ = socket.flush().await;
+        };
+        tracing::debug!(session = %session.name, ?end, "disconnected");
+        let last_words = session.outbox.frames();
+        // Everything that was read from is let go before the goodbye, which may take its time.
+        drop(session);
+        let _ = timeout(CLOSE_TIMEOUT, Box::pin(say_goodbye(socket, end, last_words))).await;
+    }
+}
+
+/// Closes the WebSocket as its end asks for.
+async fn say_goodbye<S: AsyncRead + AsyncWrite + Unpin>(socket: Socket<S>, end: End, last_words: Vec<Utf8Bytes>) {
+    match end {
+        End::Gone => return,
+        // The answer to its close frame is queued already.
+        End::Left => {
+            let _ = socket.flush().await;
+        }
+        End::Close(code) => {
+            for frame in last_words {
+                let _ = socket.feed(Message::Text(frame)).await;
             }
+            let frame = CloseFrame { code: code.as_u16().into(), reason: code.reason().into() };
+            let _ = socket.feed(Message::Close(Some(frame))).await;
+            let _ = socket.flush().await;
         }
-        // The closing handshake is done when the client has answered; what it still says is not read.
-        while let Some(Ok(_)) = socket.next().await {}
-        if let End::Close(CloseCode::TooLarge | CloseCode::ProtocolError | CloseCode::InvalidText) = end {
-            socket.discard().await;
-        }
-    };
-    let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
+    }
+    // The closing handshake is done when the client has answered; what it still says is not read.
+    while let Some(Ok(_)) = socket.next().await {}
+    if let End::Close(CloseCode::TooLarge | CloseCode::ProtocolError | CloseCode::InvalidText) = end {
+        socket.discard().await;
+    }
 }
 
 /// How a connection ends.
