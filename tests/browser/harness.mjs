@@ -21,6 +21,12 @@ const NETWORK_NOISE = /WebSocket connection to|ERR_CONNECTION|ERR_INTERNET_DISCO
 /**
  * A page of a new context. Any console error, uncaught exception or violation of the content security policy fails the test, when
  * `page.check()` is called. `settings` are those of the playground; `options` are `provider_options.demo`.
+ *
+ * @typedef {{ settings?: object, options?: object, noisy?: boolean, context?: import("playwright-core").BrowserContext }} Extras
+ * @param {import("playwright-core").Browser} browser
+ * @param {string} url
+ * @param {Extras & import("playwright-core").BrowserContextOptions} [options]
+ * @returns {Promise<import("playwright-core").Page & { check: () => void }>}
  */
 export async function openPage(browser, url, { settings = {}, options, noisy = false, context, ...contextOptions } = {}) {
   const own = context ?? (await browser.newContext({ viewport: { width: 1280, height: 800 }, ...contextOptions }));

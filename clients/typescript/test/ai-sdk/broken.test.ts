@@ -2,6 +2,7 @@
 
 import { lastAssistantMessageIsCompleteWithToolCalls } from "ai";
 import { expect, test } from "vitest";
+import { startServer } from "../../../../tests/browser/server.mjs";
 import { eventually } from "../support.js";
 import { demo, expectBill, useChats } from "./support.js";
 
@@ -148,4 +149,20 @@ test("a server that stays away is an error after `reconnectForMs`", async () => 
   shared.proxy.restore();
   await chat.regenerate(demo(40));
   expect(chat.status).toBe("ready");
+});
+
+test("a key that is refused is asked for again, and then it is an error", async () => {
+  const server = await startServer({ TOKENWIRE_CONFIG: "locked.toml" });
+  const key = "k".repeat(40);
+  const keys = ["old", key];
+  const good = open({ transport: connect({ url: server.url, token: async () => keys.shift() ?? key }) });
+  await good.chat.sendMessage({ text: "Hello" }, demo(20));
+  expect(good.chat.last.metadata!.usage!.outputTokens).toBe(20);
+  expect(keys).toEqual([]);
+  for (const token of ["wrong", async () => "wrong", undefined]) {
+    const { chat } = open({ transport: connect({ url: server.url, token }) });
+    await chat.sendMessage({ text: "Hello" }, demo(20));
+    expect(chat.error).toMatchObject({ code: "not_authenticated" });
+  }
+  await server.stop();
 });
