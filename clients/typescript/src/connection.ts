@@ -249,6 +249,8 @@ export function createConnection(options: ConnectionOptions, owner: ConnectionOw
       // The time in which no timer ran does not count against the answer.
       pingedAt = 0;
       ping();
+      // What came before it is heard now, and answers nothing: silence after that counts from here.
+      sentAt = now + CHECK_EVERY_MS;
     } else if (pingedAt && now - pingedAt > PONG_WITHIN_MS) {
       lose();
     } else if (now - busyAt > options.idleMs) {

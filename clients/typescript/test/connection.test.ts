@@ -208,6 +208,16 @@ test("after sleep the connection is tried at once", async () => {
   expect(FakeSocket.all.length).toBe(2);
 });
 
+test("what had come before sleep and is heard after it does not hide that the connection is dead", async () => {
+  const tw = connect();
+  const run = await running(tw);
+  vi.setSystemTime(Date.now() + 3_600_000);
+  await vi.advanceTimersByTimeAsync(1_000);
+  FakeSocket.last.say({ type: "text", id: run.id, seq: 2, delta: "late" });
+  await vi.advanceTimersByTimeAsync(11_000);
+  expect(FakeSocket.all.length).toBe(2);
+});
+
 test("a page that is shown again, or a network that is back, is not waited for", async () => {
   const events = new EventTarget();
   vi.stubGlobal("addEventListener", events.addEventListener.bind(events));
