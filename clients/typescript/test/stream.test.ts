@@ -144,6 +144,7 @@ test("what a tool throws is a result that says so", async () => {
 test("a device that only attaches answers no tools, unless asked", async () => {
   const [mine, other, asked] = [connect(), connect(), connect()];
   const run = mine.start(demo(500, {}, { ...ASK_WEATHER, tools: [{ function: { name: "get_weather" } }] }));
+  await changed(run, () => run.answer.status === "running");
   const looking = other.attach(run.id);
   await changed(looking, () => looking.answer.parts.some((part) => "state" in part && part.state === "waiting"));
   asked.attach(run.id, { tools: { get_weather: () => "sun" } });
