@@ -109,6 +109,31 @@ async fn pages_of_other_origins_may_not_connect() {
 }
 
 #[tokio::test]
+async fn pages_of_allowed_origins_read_the_http_routes_and_no_others() {
+    let server = TestServer::with(|config| config.allowed_origins = vec!["https://app.example.com".into()]).await;
+    let ask = async |request: &str, origin: &str, lines: &str| {
+        let mut raw = Raw::connect(&server).await;
+        let request = format!("{request} HTTP/1.1\r\nhost: localhost\r\norigin: {origin}\r\n{lines}\r\n");
+        raw.write(request.as_bytes()).await;
+        raw.head().await
+    };
+    let head = ask("GET /v1/conversations", "https://app.example.com", "").await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert!(head.contains("access-control-allow-origin: https://app.example.com\r\n"), "{head}");
+    assert!(!head.contains("access-control-allow-credentials"), "{head}");
+    let wanted =
+        "access-control-request-method: PATCH\r\naccess-control-request-headers: authorization,content-type\r\n";
+    let head = ask("OPTIONS /v1/conversations/c1", "https://app.example.com", wanted).await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert!(head.contains("access-control-allow-methods: GET,POST,PATCH,DELETE\r\n"), "{head}");
+    assert!(head.contains("access-control-allow-headers: authorization,content-type,tokenwire-share\r\n"), "{head}");
+    for request in ["GET /v1/conversations", "OPTIONS /v1/conversations/c1"] {
+        let head = ask(request, "https://evil.example", wanted).await;
+        assert!(head.starts_with("HTTP/1.1 403 ") && !head.contains("access-control"), "{head}");
+    }
+}
+
+#[tokio::test]
 async fn names_that_are_not_its_own_are_refused_on_every_route() {
     let server = TestServer::start().await;
     for host in ["localhost", "127.0.0.1:8080", "[::1]:1"] {

@@ -45,7 +45,7 @@ const MAX_BODY_BYTES: usize = 16 << 10;
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Carries a share token.
-const SHARE_HEADER: &str = "tokenwire-share";
+pub(super) const SHARE_HEADER: &str = "tokenwire-share";
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()

@@ -1,17 +1,18 @@
 //! The HTTP routes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
 use serde_json::json;
 use tokenwire_protocol::message::ToolFunction;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::{Shared, conversations, devices, files, upgrade};
 use crate::{
@@ -35,8 +36,23 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .merge(files::routes())
+        .layer(cors())
         .layer(middleware::from_fn_with_state(shared.clone(), guard))
         .with_state(shared)
+}
+
+/// Lets pages of other origins read the answers: of those that `guard`, which comes first, has let in. A browser adds nothing
+/// to their requests by itself, since the server knows no cookies.
+fn cors() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::mirror_request())
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            HeaderName::from_static(conversations::SHARE_HEADER),
+        ])
+        .max_age(Duration::from_secs(600))
 }
 
 /// Checks `Host` and `Origin` of every request, and adds the headers that every answer has.
