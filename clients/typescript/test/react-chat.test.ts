@@ -190,7 +190,7 @@ async function serve(isChanged: boolean) {
   };
   const config = {
     root: EXAMPLE,
-    logLevel: "error",
+    logLevel: "silent",
     plugins: isChanged ? [{ ...change, enforce: "pre" }] : [],
     resolve: { alias: { "tokenwire/ai-sdk": path.join(root, "clients/typescript/src/ai-sdk/index.ts") } },
     build: { outDir: `dist/${isChanged ? "changed" : "stock"}`, emptyOutDir: true },

@@ -82,7 +82,12 @@ export class ChatRequest {
   /** Asks, now or on a new connection. */
   ask(): void {
     this.#delivered.restart();
-    this.#wasSent = this.#owner.say(this.#frame) || this.#wasSent;
+    try {
+      this.#wasSent = this.#owner.say(this.#frame) || this.#wasSent;
+    } catch (error) {
+      // It cannot be said in JSON.
+      return this.end(error as Error);
+    }
     if (this.#isStopping) this.#abort(true);
   }
 
