@@ -70,6 +70,11 @@ export class ChatRequest {
     return !this.#isConfirmed;
   }
 
+  /** Whether it is not yet known if there is anything to resume. */
+  get isResuming(): boolean {
+    return this.#frame.type === "resume" && this.isPending && !this.#isStopping;
+  }
+
   get isStopping(): boolean {
     return this.#isStopping;
   }
