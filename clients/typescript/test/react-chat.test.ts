@@ -87,6 +87,20 @@ describe.each(["WebSocketChatTransport", "TokenwireChatTransport"])("%s", (trans
     tab.check();
   });
 
+  test("a tab that is open sees what is said in another", async () => {
+    const page = await openChat(INSTANT);
+    const tab = await openPage(browser, page.url(), { context: page.context(), noisy: true });
+    await tab.locator(".welcome").waitFor();
+    await say(page, QUESTION);
+    await ended(tab);
+    expect(await textOf(tab)).toBe(expected);
+    await say(tab, "And now?");
+    await ended(page, 1);
+    expect(await page.locator(".said").allInnerTexts()).toEqual([QUESTION, "And now?"]);
+    await eventually(async () => (await textOf(page)) === (await textOf(tab)));
+    tab.check();
+  });
+
   test("tools, and an approval that a reload does not lose", async () => {
     const page = await openChat({ tokens_per_second: 0, first_token_ms: 0 });
     await page.click("text=Tools");
@@ -95,7 +109,10 @@ describe.each(["WebSocketChatTransport", "TokenwireChatTransport"])("%s", (trans
     expect(await page.locator(".call .result").first().innerText()).toContain('"celsius": 10');
     await say(page, "Please delete my old files");
     await page.locator("text=needs your approval").waitFor();
+    const socket = page.waitForEvent("websocket");
     await page.reload();
+    // The AI SDK's transport gets an answer and a resumption at the same time wrong.
+    if (!isOurs) await (await socket).waitForEvent("framereceived", ({ payload }) => String(payload).includes('"end"'));
     await page.click("text=Approve");
     await page.locator(".call").nth(2).locator("text=Nothing was deleted").waitFor();
     await ended(page, 1);
@@ -190,7 +207,7 @@ async function serve(isChanged: boolean) {
   };
   const config = {
     root: EXAMPLE,
-    logLevel: "error",
+    logLevel: "silent",
     plugins: isChanged ? [{ ...change, enforce: "pre" }] : [],
     resolve: { alias: { "tokenwire/ai-sdk": path.join(root, "clients/typescript/src/ai-sdk/index.ts") } },
     build: { outDir: `dist/${isChanged ? "changed" : "stock"}`, emptyOutDir: true },

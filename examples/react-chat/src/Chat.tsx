@@ -21,7 +21,7 @@ const SUGGESTIONS = [
 
 export function Chat({ id, onNew }: { id: string; onNew: () => void }) {
   const [model, setModel] = useState(MODELS[0]!);
-  const { messages, status, error, sendMessage, regenerate, stop, addToolOutput, addToolApprovalResponse } = useChat<ChatMessage>({
+  const chat = useChat<ChatMessage>({
     id,
     transport,
     messages: load(id),
@@ -35,11 +35,23 @@ export function Chat({ id, onNew }: { id: string; onNew: () => void }) {
     sendAutomaticallyWhen: (chat) =>
       lastAssistantMessageIsCompleteWithToolCalls(chat) || lastAssistantMessageIsCompleteWithApprovalResponses(chat),
   });
+  const { messages, status, error, sendMessage, regenerate, stop, addToolOutput, addToolApprovalResponse } = chat;
   const isRunning = status === "submitted" || status === "streaming";
   const body = { model };
   const log = useRef<HTMLElement>(null);
 
-  useEffect(() => save(id, messages), [id, messages.length, status]);
+  // What was loaded is not saved again, so that no tab overwrites what another has.
+  useEffect(() => save(id, messages), [id, status]);
+  // Another tab has gone on with the chat: so does this one.
+  useEffect(() => {
+    const changed = ({ key }: StorageEvent) => {
+      if (key !== id || isRunning) return;
+      chat.setMessages(load(id));
+      void chat.resumeStream();
+    };
+    addEventListener("storage", changed);
+    return () => removeEventListener("storage", changed);
+  }, [id, isRunning]);
 
   const send = (text: string, files?: FileList) => {
     // The end: the list is laid out from below, so that it stays in sight.

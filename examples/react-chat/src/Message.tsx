@@ -17,7 +17,7 @@ export function Message({ message, isRunning, onDecide }: MessageProps) {
   return (
     <article className={role === "user" ? "said" : "answer"} aria-busy={isRunning}>
       {parts.map((part, at) => (
-        <Part key={at} part={part} role={role} onDecide={onDecide} />
+        <Part key={at} part={part} role={role} isRunning={isRunning} onDecide={onDecide} />
       ))}
       {sources.length > 0 && (
         <ol className="sources" aria-label="Sources">
@@ -31,13 +31,13 @@ export function Message({ message, isRunning, onDecide }: MessageProps) {
   );
 }
 
-interface PartProps extends Pick<MessageProps, "onDecide"> {
+interface PartProps extends Omit<MessageProps, "message"> {
   part: UIMessagePart<any, any>;
   role: ChatMessage["role"];
 }
 
-function Part({ part, role, onDecide }: PartProps) {
-  if (isToolUIPart(part)) return <Tool part={part} onDecide={onDecide} />;
+function Part({ part, role, isRunning, onDecide }: PartProps) {
+  if (isToolUIPart(part)) return <Tool part={part} isRunning={isRunning} onDecide={onDecide} />;
   switch (part.type) {
     case "text":
       return role === "user" ? <p>{part.text}</p> : <Text text={part.text} />;

@@ -12,11 +12,13 @@ const STATES: Record<ToolUIPart["state"], string> = {
 
 interface ToolProps {
   part: ToolUIPart | DynamicToolUIPart;
+  /** Whether the message is still being written. */
+  isRunning: boolean;
   onDecide: (approvalId: string, approved: boolean) => void;
 }
 
 /** A tool call, from the first letter of its input to its output. */
-export function Tool({ part, onDecide }: ToolProps) {
+export function Tool({ part, isRunning, onDecide }: ToolProps) {
   const { state, input, output, errorText, approval } = part;
   return (
     <section className="call" data-state={state} aria-label={`Tool ${getToolName(part)}: ${STATES[state]}`}>
@@ -27,10 +29,12 @@ export function Tool({ part, onDecide }: ToolProps) {
       {input !== undefined && <pre>{json(input)}</pre>}
       {state === "approval-requested" && approval && (
         <div className="buttons">
-          <button className="primary" onClick={() => onDecide(approval.id, true)}>
+          <button className="primary" disabled={isRunning} onClick={() => onDecide(approval.id, true)}>
             Approve
           </button>
-          <button onClick={() => onDecide(approval.id, false)}>Deny</button>
+          <button disabled={isRunning} onClick={() => onDecide(approval.id, false)}>
+            Deny
+          </button>
         </div>
       )}
       {output !== undefined && <pre className="result">{json(output)}</pre>}

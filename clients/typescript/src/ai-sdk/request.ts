@@ -70,6 +70,11 @@ export class ChatRequest {
     return !this.#isConfirmed;
   }
 
+  /** Whether it is not yet known if there is anything to resume. */
+  get isResuming(): boolean {
+    return this.#frame.type === "resume" && this.isPending && !this.#isStopping;
+  }
+
   get isStopping(): boolean {
     return this.#isStopping;
   }
@@ -82,7 +87,12 @@ export class ChatRequest {
   /** Asks, now or on a new connection. */
   ask(): void {
     this.#delivered.restart();
-    this.#wasSent = this.#owner.say(this.#frame) || this.#wasSent;
+    try {
+      this.#wasSent = this.#owner.say(this.#frame) || this.#wasSent;
+    } catch (error) {
+      // It cannot be said in JSON.
+      return this.end(error as Error);
+    }
     if (this.#isStopping) this.#abort(true);
   }
 

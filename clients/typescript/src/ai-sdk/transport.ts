@@ -104,6 +104,8 @@ export class TokenwireChatTransport<M extends UIMessage = UIMessage> implements 
     const request = { id: chatId, trigger, messageId, requestMetadata: metadata };
     Object.assign(prepared, await prepareSendMessagesRequest?.({ ...request, ...prepared }));
     abortSignal?.throwIfAborted();
+    // The chat goes on: two streams at a time would write over each other.
+    this.#leave(chatId, (request) => request.isResuming);
     this.#stopped.delete(chatId);
     const id = randomId();
     const frame = { type: "send", requestId: id, id: chatId, trigger, messageId, metadata, generation: id } as const;
@@ -117,7 +119,7 @@ export class TokenwireChatTransport<M extends UIMessage = UIMessage> implements 
     const { chatId, abortSignal } = options;
     abortSignal?.throwIfAborted();
     // The chat aborts one resumption for the next: that is no stop.
-    for (const request of this.#requests.values()) if (request.chatId === chatId && request.isAborted) request.leave();
+    this.#leave(chatId, (request) => request.isAborted);
     const generation = this.#stopped.get(chatId);
     this.#stopped.delete(chatId);
     const frame: ResumeFrame = { type: "resume", requestId: randomId(), id: chatId, generation };
@@ -137,6 +139,10 @@ export class TokenwireChatTransport<M extends UIMessage = UIMessage> implements 
     this.#isClosed = true;
     this.#connection?.close();
     this.#fail(closed());
+  }
+
+  #leave(chatId: string, which: (request: ChatRequest) => boolean): void {
+    for (const request of this.#requests.values()) if (request.chatId === chatId && which(request)) request.leave();
   }
 
   #ask(frame: SendFrame | ResumeFrame, generation: string | undefined, signal: AbortSignal | undefined): ChatRequest {

@@ -1,6 +1,6 @@
 // Chats whose network breaks: at any byte, before an answer, for long, and for good.
 
-import { lastAssistantMessageIsCompleteWithToolCalls } from "ai";
+import { lastAssistantMessageIsCompleteWithApprovalResponses, lastAssistantMessageIsCompleteWithToolCalls } from "ai";
 import { expect, test } from "vitest";
 import { startServer } from "../../../../tests/browser/server.mjs";
 import { eventually } from "../support.js";
@@ -126,6 +126,33 @@ test("a stop without a network stops when there is one", async () => {
   shared.proxy.restore();
   await chat.resumeStream();
   expectBill(chat.last);
+});
+
+test("an approval that is given before there is a connection", async () => {
+  const tool = { type: "function", function: { name: "get_weather", parameters: { type: "object", properties: {} } } };
+  const body = { ...demo(undefined, { tokens: undefined }).body, tools: [tool], approvals: { get_weather: "always" } };
+  const sendAutomaticallyWhen = (chat: any) =>
+    lastAssistantMessageIsCompleteWithApprovalResponses(chat) || lastAssistantMessageIsCompleteWithToolCalls(chat);
+  const first = open({ transport: connect({ body }) });
+  await first.chat.sendMessage({ text: "What is the weather?" });
+  first.transport.close();
+
+  shared.proxy.drop();
+  const second = open({
+    id: first.chat.id,
+    messages: first.chat.messages,
+    transport: connect({ body }),
+    sendAutomaticallyWhen,
+    onToolCall: ({ toolCall: { toolName: tool, toolCallId } }) =>
+      void second.chat.addToolOutput({ tool: tool as never, toolCallId, output: "sunny" as never }),
+  });
+  void second.chat.resumeStream();
+  await eventually(() => second.transport.status === "waiting");
+  await second.chat.addToolApprovalResponse({ id: second.chat.part("tool-get_weather").approval.id, approved: true });
+  await eventually(() => second.chat.status === "submitted");
+  shared.proxy.restore();
+  await eventually(() => second.chat.last.metadata?.finishReason === "stop");
+  expect(second.chat.part("tool-get_weather")).toMatchObject({ state: "output-available", output: "sunny" });
 });
 
 test("what was never sent is not sent any more after a stop", async () => {

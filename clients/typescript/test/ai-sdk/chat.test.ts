@@ -212,6 +212,19 @@ test("a request that is refused says what is wrong with it", async () => {
   expect(chat.status).toBe("ready");
 });
 
+test("what is no JSON is an error of its own chat alone", async () => {
+  const { chat, transport } = open();
+  const other = open({ transport });
+  await Promise.all([
+    chat.sendMessage({ text: "Hello" }, { body: { seed: 1n } }),
+    other.chat.sendMessage({ text: "Hello" }, demo()),
+  ]);
+  expect(chat.error).toBeInstanceOf(TypeError);
+  expect(other.chat.status).toBe("ready");
+  await chat.sendMessage({ text: "Hello" }, { body: { seed: 1n } });
+  expect(chat.error).toBeInstanceOf(TypeError);
+});
+
 test("a closed transport says so", async () => {
   const { chat, transport } = open();
   const sent = chat.sendMessage({ text: "Hello" }, SLOW);

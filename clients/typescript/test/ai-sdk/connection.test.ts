@@ -137,3 +137,16 @@ test("a reader that is slow finds deltas joined", async () => {
   expect((await reader.read()).value).toEqual({ type: "text-delta", id: "t", delta: "x".repeat(1_000) });
   expect((await reader.read()).done).toBe(true);
 });
+
+test("a chat that goes on resumes nothing any more", async () => {
+  transport = new TokenwireChatTransport({ url: "wss://example.com", WebSocket: FakeSocket });
+  const resumed = transport.reconnectToStream({ chatId: "c" });
+  const other = transport.reconnectToStream({ chatId: "d" });
+  const refused = expect(resumed).rejects.toMatchObject({ name: "AbortError" });
+  void (await send());
+  await refused;
+  const { types } = await open();
+  expect(types).toEqual(["resume", "send"]);
+  FakeSocket.last.say({ type: "no-active", requestId: frame(0).requestId });
+  expect(await other).toBe(null);
+});
