@@ -182,6 +182,35 @@ async fn what_begins_with_an_exclamation_mark_cuts_in() {
 }
 
 #[tokio::test]
+async fn several_lines_that_are_pasted_are_said_as_one() {
+    let mut server = server(|builder| builder).await;
+    let mut terminal = Terminal::start(&server).await;
+    terminal.types("Hello\r").await;
+    let mut call = server.upstream.call().await;
+    call.text("Hi").await;
+    terminal.until("that pastes are told apart", |screen| screen.bracketed_paste()).await;
+    terminal.types("See: \x1b[200~one\r\ttwo\x1b[201~").await;
+    terminal.shows_at_the_bottom("> See: one  two").await;
+    terminal.types("\r").await;
+    terminal.shows_at_the_bottom("[waiting: See: one  two]").await;
+    call.finish().await;
+    let mut call = server.upstream.call().await;
+    assert_eq!(contents(&call.body), ["Hello", "Hi", "See: one\n\ttwo"]);
+    call.text("Seen").await;
+    terminal.shows("Seen").await;
+    // Not sent when the answer ends: the line editor has all of it.
+    terminal.types("\x1b[200~three\rfour\x1b[201~").await;
+    terminal.shows_at_the_bottom("> three four").await;
+    call.finish().await;
+    terminal.shows("\n> three\nfour").await;
+    terminal.types("\r").await;
+    let call = server.upstream.call().await;
+    assert_eq!(contents(&call.body).last(), Some(&"three\nfour"));
+    call.finish().await;
+    terminal.leaves().await;
+}
+
+#[tokio::test]
 async fn what_is_not_sent_begins_the_next_line() {
     let mut server = server(|builder| builder).await;
     let mut terminal = Terminal::start(&server).await;

@@ -554,6 +554,33 @@ async fn it_outlives_the_logs_of_its_generations_and_is_forgotten_after_the_last
 }
 
 #[tokio::test]
+async fn a_long_answer_is_whole_in_history_when_little_of_its_log_is_kept() {
+    let mut server = two_principals(|config| config.retention.log_bytes = 100).await;
+    let mut ann = server.client_with_key(ANN).await;
+    let answer = "A long answer. ".repeat(100);
+    run(&mut server, &mut ann, say("g1", "One"), &answer).await;
+    // Its end is read before the log is shortened.
+    let shortened = async {
+        loop {
+            ann.attach("g1", 0).await;
+            if ann.next().await["code"] == "gap" {
+                break;
+            }
+            ann.end_of("g1").await;
+        }
+    };
+    within("a shorter log", shortened).await;
+    let entry = &get(&server, "/v1/conversations/c1").await["data"][0];
+    assert_eq!((&entry["text"], &entry["answer"][0]["content"]), (&json!(answer), &json!(answer)));
+    assert_eq!(entry["finish_reason"], "stop");
+    // And what goes on with it has it, too.
+    ann.send(with(say("g2", "Two"), json!({"continue_from": "g1"}))).await;
+    let call = server.upstream.call().await;
+    assert_eq!(call.body["messages"][1]["content"], answer);
+    call.finish().await;
+}
+
+#[tokio::test]
 async fn the_oldest_go_when_there_are_too_many() {
     let mut server = two_principals(|config| config.retention.conversations = 2).await;
     let (mut ann, mut bob) = (server.client_with_key(ANN).await, server.client_with_key(BOB).await);

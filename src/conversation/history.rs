@@ -8,7 +8,7 @@ use tokenwire_protocol::{
     message::{Message, Role},
 };
 
-use super::{Answer, Conversation, Started, answer};
+use super::{Conversation, Started, answer};
 use crate::generation::Generation;
 
 /// How a generation went, as far as a page shows it.
@@ -69,7 +69,7 @@ impl Conversation {
     pub fn summary(&self) -> Value {
         let state = self.lock();
         let started: Vec<_> = state.changes.iter().filter_map(|change| change.started.as_ref()).collect();
-        let is_running = |started: &&&Started| started.answer.kept().is_some_and(|kept| !kept.has_ended());
+        let is_running = |started: &&&Started| started.generation.as_ref().is_some_and(|kept| !kept.has_ended());
         let mut summary = json!({
             "id": self.id,
             "created_at": unix_ms(self.created_at),
@@ -121,9 +121,10 @@ fn entry(seq: u64, frame: &str, started: &Started) -> Value {
     let mut entry: Map<_, _> = frame.into_iter().filter(|(key, _)| shown.contains(&key.as_str())).collect();
     entry.insert("seq".to_owned(), seq.into());
     entry.insert("started_at".to_owned(), unix_ms(started.at).into());
-    match &started.answer {
-        Answer::Kept(generation) => Outcome::of(generation).write(&mut entry),
-        Answer::Forgotten(outcome) => outcome.write(&mut entry),
+    match (&started.outcome, &started.generation) {
+        (Some(outcome), _) => outcome.write(&mut entry),
+        (None, Some(generation)) => Outcome::of(generation).write(&mut entry),
+        (None, None) => {}
     }
     Value::Object(entry)
 }

@@ -76,16 +76,10 @@ struct Change {
 struct Started {
     id: GenerationId,
     at: SystemTime,
-    answer: Answer,
-}
-
-/// What is known of a generation's answer.
-#[derive(Clone)]
-enum Answer {
-    /// It is where the log is.
-    Kept(Arc<Generation>),
-    /// This is what is left of it.
-    Forgotten(Arc<Outcome>),
+    /// As long as its log is kept.
+    generation: Option<Arc<Generation>>,
+    /// What is left of its answer where the log has not all of it any more.
+    outcome: Option<Arc<Outcome>>,
 }
 
 /// What a reader finds.
@@ -166,7 +160,8 @@ impl Conversation {
         let started = generation.map(|generation| Started {
             id: generation.id().clone(),
             at: now,
-            answer: Answer::Kept(generation.clone()),
+            generation: Some(generation.clone()),
+            outcome: None,
         });
         state.changes.push_back(Change { seq, frame, started });
         state.tail = seq;
@@ -175,20 +170,21 @@ impl Conversation {
         state.readers.take_waiting()
     }
 
-    /// The log of `generation` goes; `outcome` is what pages show of it from now on.
-    fn forgot(&self, generation: &Arc<Generation>, outcome: Outcome) {
+    /// The log of `generation` is shortened: `outcome` is what pages show of it from now on.
+    fn shortened(&self, generation: &Arc<Generation>, outcome: Outcome) {
+        let mut state = self.lock();
+        let Some(started) = state.started(generation) else { return };
+        let bytes = outcome.bytes();
+        started.outcome = Some(Arc::new(outcome));
+        state.bytes += bytes;
+    }
+
+    /// The log of `generation` is gone.
+    fn forgot(&self, generation: &Arc<Generation>) {
         let mut state = self.lock();
         state.touched_at = Instant::now();
-        let change = state
-            .changes
-            .iter_mut()
-            .rev()
-            .filter_map(|change| change.started.as_mut())
-            .find(|started| matches!(&started.answer, Answer::Kept(kept) if Arc::ptr_eq(kept, generation)));
-        if let Some(started) = change {
-            let bytes = outcome.bytes();
-            started.answer = Answer::Forgotten(Arc::new(outcome));
-            state.bytes += bytes;
+        if let Some(started) = state.started(generation) {
+            started.generation = None;
         }
     }
 
@@ -206,13 +202,13 @@ impl Conversation {
     pub(crate) fn latest(&self) -> Option<Arc<Generation>> {
         let state = self.lock();
         let last = state.changes.iter().rev().find_map(|change| change.started.as_ref())?;
-        last.answer.kept().cloned()
+        last.generation.clone()
     }
 
     /// Its generations that have not ended.
     fn running(&self) -> Vec<Arc<Generation>> {
         let state = self.lock();
-        let kept = state.changes.iter().filter_map(|change| change.started.as_ref()?.answer.kept());
+        let kept = state.changes.iter().filter_map(|change| change.started.as_ref()?.generation.as_ref());
         kept.filter(|generation| !generation.has_ended()).cloned().collect()
     }
 
@@ -223,7 +219,7 @@ impl Conversation {
     /// Whether nobody needs it since `since`.
     fn is_idle(&self, since: Instant) -> bool {
         let state = self.lock();
-        let is_kept = |change: &Change| change.started.as_ref().is_some_and(|started| started.answer.kept().is_some());
+        let is_kept = |change: &Change| change.started.as_ref().is_some_and(|started| started.generation.is_some());
         state.readers.count() == 0
             && (state.tail == 0 || state.touched_at <= since)
             && !state.changes.iter().any(is_kept)
@@ -256,20 +252,17 @@ impl Conversation {
 
 impl Change {
     fn bytes(&self) -> usize {
-        let answer = match &self.started {
-            Some(Started { answer: Answer::Forgotten(outcome), .. }) => outcome.bytes(),
-            _ => 0,
-        };
-        self.frame.len() + answer
+        let outcome = self.started.as_ref().and_then(|started| started.outcome.as_ref());
+        self.frame.len() + outcome.map_or(0, |outcome| outcome.bytes())
     }
 }
 
-impl Answer {
-    fn kept(&self) -> Option<&Arc<Generation>> {
-        match self {
-            Self::Kept(generation) => Some(generation),
-            Self::Forgotten(_) => None,
-        }
+impl State {
+    fn started(&mut self, generation: &Arc<Generation>) -> Option<&mut Started> {
+        let started = self.changes.iter_mut().rev().filter_map(|change| change.started.as_mut());
+        started
+            .into_iter()
+            .find(|started| started.generation.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, generation)))
     }
 }
 
@@ -306,7 +299,7 @@ impl Reader {
         let at = (self.cursor + 1).saturating_sub(first) as usize;
         let Some(change) = state.changes.get(at) else { return News::Pending };
         self.cursor = change.seq;
-        let generation = change.started.as_ref().and_then(|started| started.answer.kept()).cloned();
+        let generation = change.started.as_ref().and_then(|started| started.generation.clone());
         News::Change(change.frame.clone(), generation)
     }
 

@@ -116,15 +116,32 @@ impl Conversations {
         Shelf::release(shelf);
     }
 
+    /// The log of `generation`, which has ended, is about to lose events: what pages show of it is kept here.
+    pub(crate) fn shortening(&self, generation: &Arc<Generation>) {
+        // Made before the lock is taken: it can be long.
+        let outcome = generation.conversation().is_some().then(|| Outcome::of(generation));
+        self.change(generation, |conversation| {
+            if let Some(outcome) = outcome {
+                conversation.shortened(generation, outcome);
+            }
+        });
+    }
+
     /// The log of `generation` is no longer kept.
     pub(crate) fn forgot(&self, generation: &Arc<Generation>) {
+        if generation.log().is_whole() {
+            self.shortening(generation);
+        }
+        self.change(generation, |conversation| conversation.forgot(generation));
+    }
+
+    /// Changes what the conversation of `generation` holds of it.
+    fn change(&self, generation: &Arc<Generation>, change: impl FnOnce(&Conversation)) {
         let Some(id) = generation.conversation() else { return };
-        // Made before the lock is taken: it can be long.
-        let outcome = Outcome::of(generation);
         let mut shelf = self.lock();
         let Some(conversation) = shelf.find(generation.principal(), id) else { return };
         shelf.change(&conversation, |conversation| {
-            conversation.forgot(generation, outcome);
+            change(conversation);
             conversation.trim(self.retention.conversation_bytes);
             Wakers::None
         });

@@ -258,7 +258,10 @@ impl Hub {
     /// The task of `generation` is done: from now on it is only kept.
     pub(super) fn ended(&self, generation: &Arc<Generation>) {
         let retention = &self.config.retention;
-        generation.log.trim(retention.log_bytes as usize);
+        if generation.log.bytes() as u64 > retention.log_bytes {
+            self.conversations.shortening(generation);
+            generation.log.trim(retention.log_bytes as usize);
+        }
         let bytes = (generation.log.bytes() + generation.transcript_bytes()) as u64;
         let forgotten = {
             let mut kept = self.kept();

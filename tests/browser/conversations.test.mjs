@@ -185,6 +185,50 @@ test("what only this browser still has stays readable, and goes on at the server
   c.check();
 });
 
+test("a question goes without what was said before, as long as the server has that", async (t) => {
+  const own = await startServer({ TOKENWIRE_RETENTION_SECONDS: "1" });
+  t.after(() => own.stop());
+  const page = await open(own.url);
+  const sent = [];
+  page.on("websocket", (socket) => socket.on("framesent", ({ payload }) => sent.push(JSON.parse(payload))));
+  await page.reload();
+  const says = async (text, count) => {
+    await ask(page, text);
+    await until(page, (count) => document.querySelectorAll(".answer:not(.running) .actions button").length === 2 * count, count);
+    assert.match((await answerOf(page)).text, new RegExp(`${count === 1 ? "You wrote" : `message ${count} of yours`}.*${text}`, "s"));
+    return sent.filter(({ type }) => type === "start");
+  };
+  const [first] = await says("One", 1);
+  const [, second] = await says("Two", 2);
+  assert.equal(second.continue_from, first.id);
+  assert.deepEqual(second.messages, [{ role: "user", content: "Two" }]);
+  // Then its log is gone: what was said comes from the page.
+  await eventually(() => page.evaluate(async (id) => {
+    const socket = new WebSocket(location.origin.replace("http", "ws") + "/v1/stream");
+    socket.onopen = () => socket.send(JSON.stringify({ type: "attach", id }));
+    const type = await new Promise((done) => (socket.onmessage = ({ data }) => /"hello"/.test(data) || done(JSON.parse(data).type)));
+    socket.close();
+    return type === "error";
+  }, second.id));
+  const [, , refused, whole] = await says("Three", 3);
+  assert.deepEqual([refused.continue_from, whole.continue_from, whole.id], [second.id, undefined, refused.id]);
+  assert.deepEqual(whole.messages.map(({ role }) => role), ["user", "assistant", "user", "assistant", "user"]);
+  // A device that comes now sees each question once.
+  const other = await open(page.url());
+  await until(other, () => document.querySelectorAll(".answer:not(.running)").length === 3);
+  assert.deepEqual(await shown(other), await shown(page));
+  // With other instructions, the server's would be the wrong ones.
+  await page.click("#configure");
+  await page.fill("[name=system]", "Be brief.");
+  await page.click("#settings [value=save]");
+  const starts = await says("Four", 4);
+  assert.deepEqual([starts.at(-1).continue_from, starts.at(-1).messages[0].role, starts.length], [undefined, "system", 5]);
+  const [, , , , , five] = await says("Five", 5);
+  assert.equal(five.continue_from, starts.at(-1).id);
+  page.check();
+  other.check();
+});
+
 test("an answer goes on while another conversation is looked at", async () => {
   const page = await open(server.url, { options: { tokens_per_second: 200, tokens: 400 } });
   await ask(page, "Something long");
@@ -239,12 +283,19 @@ test("a shared link shows it live and lets nobody do anything, until it is taken
 test("a photographed link opens the conversation on another device, with the key and without a trace of it", async () => {
   const locked = await startServer({ TOKENWIRE_CONFIG: "locked.toml" });
   try {
-    const a = await openPage(browser, `${locked.url}/#k=${KEY}`, { options: FAST });
+    const a = await openPage(browser, `${locked.url}/#k=${KEY}`, { options: FAST, noisy: true });
+    // Nobody is signed in by following a link alone.
+    await a.click("#borrow [value=cancel]");
+    await a.waitForSelector('#connection[data-state="denied"]');
+    assert.ok(!a.url().includes(KEY), "the key leaves the address");
+    await a.goto(`${locked.url}/#k=${KEY}`);
+    await a.click("#borrow [value=use]");
     await a.waitForSelector('#connection[data-state="open"]');
     assert.ok(!a.url().includes(KEY), "the key leaves the address");
     // Before anything was asked: the other device is there from the first question on.
     await a.click("#elsewhere");
     assert.match(await a.locator("#share-note").innerText(), /holds your server key/);
+    await a.waitForSelector("#share-warning:not([hidden])");
     assert.match(await a.locator("#share-warning").innerText(), new RegExp(`--listen 0\\.0\\.0\\.0:${locked.port}`));
     const link = await photograph(a);
     assert.equal(link, await a.inputValue("#link"));
@@ -254,6 +305,7 @@ test("a photographed link opens the conversation on another device, with the key
     const context = await browser.newContext({ viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
     context.on("request", (request) => requests.push(request.url()));
     const phone = await openPage(browser, link, { context, noisy: true, options: FAST });
+    await phone.click("#borrow [value=use]");
     await phone.waitForSelector('#connection[data-state="open"]');
     await ask(a, "From the desk");
     await phone.waitForSelector(".question >> text=From the desk");

@@ -121,6 +121,26 @@ test("stop on a socket that is dead without saying so still stops", async () => 
   page.check();
 });
 
+test("what is said to an answer that has ended already is asked next", async () => {
+  const page = await open(proxy.url, { options: { first_token_ms: 1500, tokens_per_second: 0 } });
+  await page.waitForSelector('#connection[data-state="open"]');
+  await ask(page, "First");
+  await eventually(() => page.locator("#frames .type", { hasText: "started" }).count());
+  proxy.deafen();
+  await eventually(async () => {
+    const { data } = await (await fetch(`${server.url}/v1/conversations`)).json();
+    return data.some(({ title, running }) => title === "First" && !running);
+  });
+  await ask(page, "Second");
+  await page.waitForSelector(".pending p");
+  proxy.restore();
+  await eventually(async () => (await page.locator("#thread > .question p").allInnerTexts()).join() === "First,Second");
+  await ended(page);
+  assert.match((await answerOf(page)).text, /message 2 of yours/);
+  assert.equal(await page.inputValue("#input"), "");
+  page.check();
+});
+
 test("a second tab shows the same answer live, and both are exact", async () => {
   const first = await open(server.url);
   await ask(first, QUESTION);

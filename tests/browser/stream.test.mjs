@@ -127,6 +127,7 @@ test("a running answer is steered, at its turn's end or at once", async () => {
   await ended(page);
   assert.equal(await page.locator(".pending p").count(), 0);
   assert.equal(await page.locator(".answer:last-child .dropped").count(), 1);
+  assert.equal(await page.inputValue("#input"), "Then a last one.", "what was not heard can be said again");
   page.check();
 });
 

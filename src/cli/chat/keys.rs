@@ -9,7 +9,7 @@ pub(super) use elsewhere::Keys;
 #[cfg(unix)]
 mod unix {
     use std::{
-        io::{self, IsTerminal, Read, stdin, stdout},
+        io::{self, IsTerminal, Read, Write, stdin, stdout},
         time::Duration,
     };
 
@@ -50,6 +50,7 @@ mod unix {
             tcsetattr(stdin(), SetArg::TCSANOW, &raw).ok()?;
             let mut look = interval(LOOK_INTERVAL);
             look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            tell("\x1b[?2004h");
             Some(Self { before, look })
         }
 
@@ -76,8 +77,16 @@ mod unix {
 
     impl Drop for Keys {
         fn drop(&mut self) {
+            tell("\x1b[?2004l");
             let _ = tcsetattr(stdin(), SetArg::TCSANOW, &self.before);
         }
+    }
+
+    /// Has the terminal say where a paste begins and ends, or not any more.
+    fn tell(sequence: &str) {
+        // One that is gone needs no telling.
+        let mut stdout = stdout().lock();
+        let _ = stdout.write_all(sequence.as_bytes()).and_then(|()| stdout.flush());
     }
 }
 

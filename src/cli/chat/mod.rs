@@ -247,7 +247,7 @@ impl Chat {
         let version = env!("CARGO_PKG_VERSION");
         self.screen.say(&format!(
             "tokenwire {version}, talking to {} at {place}\n\
-             While it answers: type to add something, !text cuts in, Ctrl-C stops it. /help for more.\n",
+             While it answers: type to add, !text cuts in, Ctrl-C stops it. More: /help\n",
             self.model
         ));
     }

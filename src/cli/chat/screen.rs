@@ -113,10 +113,8 @@ impl Screen {
         // One cell less than there are: it is the cursor's.
         let room = size.columns.saturating_sub(3);
         let line = match bottom {
-            Bottom::Typing(text) => format!("> {}\x1b[7m \x1b[0m", end_of(&self.printable(text), room)),
-            Bottom::Waiting(text) => {
-                self.dim(start_of(&format!("[waiting: {}]", self.printable(text).replace('\n', " ")), room))
-            }
+            Bottom::Typing(text) => format!("> {}\x1b[7m \x1b[0m", end_of(&one_line(text), room)),
+            Bottom::Waiting(text) => self.dim(start_of(&format!("[waiting: {}]", one_line(text)), room)),
         };
         self.write(&format!("\x1b7\x1b[{};1H\x1b[2K{line}\x1b8", size.rows));
         self.wrap_again(size);
@@ -245,6 +243,11 @@ impl Place {
         };
         Self { column, last: Some(c) }
     }
+}
+
+/// The text in one line, without what would move the cursor.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// As much of the end as fits into so many cells.

@@ -1,7 +1,12 @@
 //! What is typed while an answer streams: a line without history and cursor keys, made of the terminal's bytes.
+//! Only a paste can put line ends into it.
 
 /// The longest line. A paste that is longer loses its end.
 const MAX_LINE_BYTES: usize = 64 << 10;
+
+/// What a terminal sends before and after a paste, where it was asked to say so.
+const PASTE_BEGIN: &[u8] = b"\x1b[200~";
+const PASTE_END: &[u8] = b"\x1b[201~";
 
 /// The line that is being typed.
 #[derive(Default)]
@@ -9,6 +14,8 @@ pub(super) struct Typing {
     line: String,
     /// The beginning of a character or of a key's sequence whose rest has not come yet.
     rest: Vec<u8>,
+    /// Whether a paste has begun and not ended.
+    is_pasting: bool,
 }
 
 impl Typing {
@@ -20,13 +27,13 @@ impl Typing {
     /// Takes the line away, finished or not.
     pub fn take(&mut self) -> String {
         self.rest.clear();
+        self.is_pasting = false;
         std::mem::take(&mut self.line)
     }
 
     /// Puts a text before what has been typed.
     pub fn put_before(&mut self, text: &str) {
-        let text = text.replace('\n', " ");
-        self.line = if self.line.is_empty() { text } else { format!("{text} {}", self.line) };
+        self.line = if self.line.is_empty() { text.to_owned() } else { format!("{text}\n{}", self.line) };
     }
 
     /// Takes bytes of the terminal's. Returns the lines that Enter has finished.
@@ -34,9 +41,10 @@ impl Typing {
         let mut bytes = [std::mem::take(&mut self.rest).as_slice(), bytes].concat();
         let mut lines = Vec::new();
         let mut at = 0;
-        while let Some((key, length)) = key(&bytes[at..]) {
+        while let Some((key, length)) = key(&bytes[at..], self.is_pasting) {
             at += length;
             match key {
+                Key::Paste(is_pasting) => self.is_pasting = is_pasting,
                 Key::Char(c) if self.line.len() < MAX_LINE_BYTES => self.line.push(c),
                 Key::Char(_) | Key::Other => {}
                 Key::Enter => lines.push(std::mem::take(&mut self.line)),
@@ -62,13 +70,23 @@ enum Key {
     Word,
     /// Takes back the line.
     Line,
+    /// Here a paste begins, or ends.
+    Paste(bool),
     /// One that means nothing here.
     Other,
 }
 
 /// The first key of the bytes, and how many it has. `None`: more must come.
-fn key(bytes: &[u8]) -> Option<(Key, usize)> {
+fn key(bytes: &[u8], is_pasting: bool) -> Option<(Key, usize)> {
     let key = match *bytes.first()? {
+        0x1b if bytes.starts_with(PASTE_BEGIN) => return Some((Key::Paste(true), PASTE_BEGIN.len())),
+        0x1b if bytes.starts_with(PASTE_END) => return Some((Key::Paste(false), PASTE_END.len())),
+        // A long paste comes in pieces, which may cut its end.
+        0x1b if is_pasting && PASTE_END.starts_with(bytes) => return None,
+        b'\r' if is_pasting && bytes.get(1) == Some(&b'\n') => Key::Other,
+        b'\r' | b'\n' if is_pasting => Key::Char('\n'),
+        b'\t' if is_pasting => Key::Char('\t'),
+        0..0x20 | 0x7f if is_pasting => Key::Other,
         b'\r' | b'\n' => Key::Enter,
         0x08 | 0x7f => Key::Backspace,
         0x15 => Key::Line,
@@ -159,6 +177,18 @@ mod tests {
         assert_eq!(typing.line(), "a");
         typing.push(b"\xa4");
         assert_eq!(typing.line(), "a\u{e4}");
+    }
+
+    #[test]
+    fn a_paste_is_one_line_however_many_it_has() {
+        check("so: \x1b[200~one\r\ttwo\r\nthree\x1b[201~ end\rx", &["so: one\n\ttwo\nthree end"], "x");
+        check("\x1b[200~a\x15\x7f\x1bb\x1b[Ac\r\x1b[201~\x7f", &[], "ab[Ac");
+        let pasted = b"\x1b[200~one\rtwo\x1b[201~\r";
+        for cut in PASTE_BEGIN.len()..pasted.len() {
+            let mut typing = Typing::default();
+            assert_eq!(typing.push(&pasted[..cut]), [""; 0]);
+            assert_eq!(typing.push(&pasted[cut..]), ["one\ntwo"], "cut at {cut}");
+        }
     }
 
     #[test]

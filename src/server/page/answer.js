@@ -58,7 +58,7 @@ export class AnswerView {
   #numbers() {
     const { state, usage, timing, firstAt, sentAt, after } = this.answer;
     const pace = tokensPerSecond(this.answer);
-    const first = firstAt && sentAt ? firstAt - sentAt : timing?.first_token_ms;
+    const first = timing ? timing.first_token_ms : firstAt && sentAt && firstAt - sentAt;
     const of = (count, name) => (count ? ` (${count} ${name})` : "");
     return [
       ENDS[state],

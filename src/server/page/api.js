@@ -7,13 +7,16 @@ const KEY = "tokenwire.key";
 /** The server key: of this tab, else the one that is remembered, else empty. */
 export const getKey = () => store.get(KEY, "sessionStorage") ?? store.get(KEY) ?? "";
 
-export const isKeyRemembered = () => !!store.get(KEY);
+export const isKeyRemembered = () => !!store.get(KEY) && !store.get(KEY, "sessionStorage");
 
 /** Keeps a key for this tab, with `remember` for this browser. */
 export function setKey(key, remember = false) {
   store.set(KEY, remember ? undefined : key || undefined, "sessionStorage");
   store.set(KEY, (remember && key) || undefined);
 }
+
+/** Uses a key in this tab, whichever this browser remembers. */
+export const borrowKey = (key) => store.set(KEY, key, "sessionStorage");
 
 /**
  * Asks a route. Returns `{ status, data }`: `data` is parsed JSON, or a blob of anything else; `status` is 0 without a network.

@@ -1,6 +1,6 @@
 // The playground: a list of conversations, one of them open, a composer, and the socket between them.
 
-import { setKey } from "./api.js";
+import { borrowKey, getKey } from "./api.js";
 import { Chat } from "./chat.js";
 import { Conversation } from "./conversation.js";
 import { $, h } from "./dom.js";
@@ -34,6 +34,10 @@ const chat = new Chat({
   onError: (frame) => toast(frame.message),
   onShown: showOpen,
   onListed: () => list.refresh(),
+  onUnheard(text) {
+    input.value = [text, input.value].filter(Boolean).join("\n");
+    input.oninput();
+  },
   onGone(conversation, wasDeleted) {
     const isShown = conversation === chat.conversation;
     if (conversation.isViewed) return showViewer(wasDeleted ? "This conversation was deleted." : "This conversation is not shared any more.");
@@ -101,13 +105,23 @@ function showViewer(problem) {
 }
 
 function openLink() {
-  const { c, g, k, share: token } = readLink();
-  // The key is not left in the address, where it could be seen, kept or passed on.
-  if (k) {
-    setKey(k);
-    history.replaceState(null, "", linkTo({ c }));
-    if (connection.name) chat.reconnect();
-  }
+  const { k: key, ...asked } = readLink();
+  // It is not left in the address, where it could be seen, kept or passed on.
+  if (key) history.replaceState(null, "", linkTo(asked));
+  if (!key || key === getKey()) return openAsked(asked);
+  if (!connection.name) chat.open(Conversation.last());
+  $("#borrow").onclose = ({ target }) => {
+    if (target.returnValue !== "use") return showOpen();
+    borrowKey(key);
+    fetchModels();
+    chat.reconnect();
+    openAsked(asked);
+  };
+  $("#borrow").returnValue = "";
+  $("#borrow").showModal();
+}
+
+function openAsked({ c, g, share: token }) {
   const { conversation } = chat;
   if (c === conversation.id && token === conversation.share) return;
   if (g && conversation.find(g)) return;

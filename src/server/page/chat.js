@@ -7,7 +7,7 @@
 // ```
 
 import { call, getKey } from "./api.js";
-import { Conversation, randomId } from "./conversation.js";
+import { Conversation, asked, randomId } from "./conversation.js";
 import { json } from "./dom.js";
 import { apply, recall } from "./events.js";
 import { chosenModel } from "./models.js";
@@ -22,11 +22,13 @@ export class Chat {
   conversation = new Conversation();
   // The one that is shown, and those in which an answer still runs.
   #open = new Map();
+  // What was said here while an answer ran and the model has not heard: `input_id` to the answer's key and the text.
+  #unheard = new Map();
   #timer = 0;
 
   /**
    * `onFrame`, `onState`, `onError`, `isDenied`: as of `Wire`. `onShown()`: another conversation, or something else runs in it.
-   * `onListed()`: the list of conversations may have changed. `onGone(conversation, wasDeleted)`: it was taken away elsewhere.
+   * `onUnheard(text)`: what was said came too late for the answer, which did not come to its end. `onListed()`: the list of conversations may have changed. `onGone(conversation, wasDeleted)`: it was taken away elsewhere.
    * `announce(text)` is read out.
    */
   constructor(options) {
@@ -159,6 +161,8 @@ export class Chat {
     const conversation = [...this.#open.values()].find((one) => one.find(frame.id));
     if (!conversation) return;
     const answer = conversation.find(frame.id);
+    if (frame.field === "continue_from") return this.#startWhole(conversation, answer);
+    if (frame.type === "input" && frame.state === "applied") this.#unheard.delete(frame.input_id);
     // Its log is gone, and what is left of it is shown already.
     if (frame.type === "error" && answer.state !== "running") return;
     const isShown = () => conversation === this.conversation;
@@ -175,6 +179,16 @@ export class Chat {
     if (!isShown() && !conversation.running()) this.#leave(conversation);
     if (isShown()) this.onShown();
     this.onListed();
+    if (isShown()) this.#sayAgain(answer);
+  }
+
+  /** What the model did not hear is asked next; after an answer that was stopped or failed, who said it may think again. */
+  #sayAgain({ key, state }) {
+    const unheard = [...this.#unheard].filter(([, said]) => said.key === key);
+    for (const [input_id] of unheard) this.#unheard.delete(input_id);
+    const text = unheard.map(([, said]) => said.text).join("\n");
+    if (text && state === "finished") this.ask(text);
+    else if (text) this.onUnheard(text);
   }
 
   /** Saves soon, at most twice a second. */
@@ -202,6 +216,7 @@ export class Chat {
     if (!text.trim() || !answer) return;
     const input_id = randomId();
     (answer.pending ??= []).push({ input_id, text: text.trim() });
+    this.#unheard.set(input_id, { key: answer.key, text: text.trim() });
     this.#tell(answer, { type: "input", input_id, interrupt, messages: [{ role: "user", content: text.trim() }] });
   }
 
@@ -220,10 +235,11 @@ export class Chat {
     if (this.running() || conversation.isViewed) return;
     const { system, effort, away, tools, toolsJson, extra } = settings;
     const model = chosenModel();
-    const answer = conversation.begin({ key: randomId(), question, model, sentAt: Date.now() }, again);
+    const answer = conversation.begin({ key: randomId(), question, model, system, sentAt: Date.now() }, again);
+    const before = conversation.before(answer);
     answer.start = {
       type: "start", id: answer.key, model, conversation: conversation.id,
-      messages: [...(system ? [{ role: "system", content: system }] : []), ...conversation.messages(answer)],
+      ...(before ? { continue_from: before.key, messages: answer.question.map(asked) } : { messages: conversation.messages(answer) }),
       ...(tools && { tools: json(toolsJson) }),
       ...(effort && { reasoning_effort: effort }),
       ...(away && { on_disconnect: "continue" }),
@@ -235,5 +251,12 @@ export class Chat {
     this.thread.keepUp(true);
     this.saveNow();
     this.announce("The answer begins.");
+  }
+
+  /** The server has nothing to go on from any more: this page says what was said. */
+  #startWhole(conversation, answer) {
+    const { continue_from: _, ...start } = answer.start;
+    answer.start = { ...start, messages: conversation.messages(answer) };
+    this.wire.start(answer.start);
   }
 }

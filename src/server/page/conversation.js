@@ -86,7 +86,16 @@ export class Conversation {
   /** What was said, as a model reads it, up to and with the question of `last`. */
   messages(last) {
     const shown = this.shown();
-    return shown.slice(0, shown.indexOf(last) + 1).flatMap(({ question, parts }) => [...question.map((content) => ({ role: "user", content })), ...turns(parts)]);
+    const said = shown.slice(0, shown.indexOf(last) + 1).flatMap(({ question, parts }) => [...question.map(asked), ...turns(parts)]);
+    return last.system ? [{ role: "system", content: last.system }, ...said] : said;
+  }
+
+  /** The answer before `last`, where the server can be expected to go on from it. */
+  before(last) {
+    const shown = this.shown();
+    const before = shown[shown.indexOf(last) - 1];
+    const isKept = before?.seq && !before.recalled && !isOpen(before);
+    return isKept && (before.system || "") === (last.system || "") ? before : undefined;
   }
 
   /** Takes note of which list of changes it is. Another one than before has none of the places that were known. */
@@ -127,6 +136,8 @@ export class Conversation {
     const from = shown.findIndex(({ key }) => key === continueFrom);
     const whole = [...shown.slice(0, from + 1).flatMap(saidIn), ...users];
     let said = [];
+    // Where it begins is not known here.
+    if (continueFrom && from < 0) shown.length = 0;
     for (const answer of shown) {
       said = [...said, ...answer.question];
       if (answer.question.length && isSame(said, whole)) return { question: answer.question, instead: rootOf(answer) };
@@ -194,6 +205,9 @@ function savedIds() {
   const at = (id) => stored(id).answers.at(-1)?.at;
   return store.keys().filter((key) => key.startsWith(PREFIX)).map((key) => key.slice(PREFIX.length)).filter(at).sort((a, b) => at(a) - at(b));
 }
+
+/** A question as a message. */
+export const asked = (content) => ({ role: "user", content });
 
 const isOpen = ({ state }) => state === "running" || state === "lost";
 const isFurther = (a, b) => a.after > b.after || (!isOpen(a) && isOpen(b));

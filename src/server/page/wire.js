@@ -193,6 +193,9 @@ export class Wire {
     if (watched && ["call_not_found", "already_resolved", "generation_ended"].includes(frame.code)) {
       // Somebody else was faster; the event that says so is on its way.
       watched.unconfirmed = watched.unconfirmed.filter(({ type }) => !["tool_result", "approve", "deny"].includes(type));
+    } else if (frame.code === "too_late") {
+      // The end of the generation tells it, too.
+      if (watched) watched.unconfirmed = watched.unconfirmed.filter(({ type }) => type !== "input");
     } else if (watched && (watched.start || ["gap", "generation_not_found"].includes(frame.code))) {
       this.#watched.delete(frame.id);
       this.onEvent(frame);
