@@ -89,6 +89,7 @@ describe.each(["WebSocketChatTransport", "TokenwireChatTransport"])("%s", (trans
 
   test("a tab that is open sees what is said in another", async () => {
     const page = await openChat(INSTANT);
+    await page.locator(".welcome").waitFor();
     const tab = await openPage(browser, page.url(), { context: page.context(), noisy: true });
     await tab.locator(".welcome").waitFor();
     await say(page, QUESTION);
