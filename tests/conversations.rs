@@ -4,15 +4,9 @@
 
 mod support;
 
-use std::net::SocketAddr;
-
 use serde_json::{Value, json};
-use support::{Client, TestServer, key, start, upstream::Call, with, within};
+use support::{Client, TestServer, http::http, key, start, upstream::Call, with, within};
 use tokenwire::config::Config;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
 
 const ANN: &str = "key-of-ann-000001";
 const BOB: &str = "key-of-bob-000001";
@@ -32,22 +26,6 @@ fn say(id: &str, text: &str) -> Value {
 
 fn say_in(conversation: &str, id: &str, text: &str) -> Value {
     with(start(id), json!({"conversation": conversation, "messages": [{"role": "user", "content": text}]}))
-}
-
-/// Status and body of a request; null where there is none.
-async fn http(address: SocketAddr, key: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let length = body.len();
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\nauthorization: Bearer {key}\r\n\
-         content-length: {length}\r\n\r\n{body}"
-    );
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    within("the answer", stream.read_to_string(&mut answer)).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap_or_default())
 }
 
 async fn get(server: &TestServer, path: &str) -> Value {
@@ -727,4 +705,37 @@ async fn many_devices_on_many_threads_see_everything_once_and_in_the_same_order(
     }
     assert!(orders[0].iter().map(|(seq, _)| *seq).eq(1..=(DEVICES * EACH) as u64));
     assert!(orders.iter().all(|order| *order == orders[0]));
+}
+
+#[tokio::test]
+async fn what_was_said_stays_when_others_only_watch() {
+    let mut server = two_principals(|config| config.retention.conversations = 2).await;
+    let mut ann = server.client_with_key(ANN).await;
+    run(&mut server, &mut ann, say("g1", "One"), "x").await;
+    for n in 0..50 {
+        ann.watch(&format!("empty-{n}"), 0).await;
+        ann.send(json!({"type": "unwatch", "conversation": format!("empty-{n}")})).await;
+        ann.nothing_comes().await;
+    }
+    assert_eq!(get(&server, "/v1/conversations").await["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_page_of_history_has_few_of_what_is_long() {
+    let mut server = two_principals(|_| {}).await;
+    let mut ann = server.client_with_key(ANN).await;
+    let long = "x".repeat(900_000);
+    for n in 1..=7 {
+        run(&mut server, &mut ann, say(&format!("g{n}"), &long), "y").await;
+    }
+    let (mut after, mut seen) = (0, Vec::new());
+    loop {
+        let page = get(&server, &format!("/v1/conversations/c1?after={after}")).await;
+        assert!(page.to_string().len() < 5 << 20);
+        seen.extend(page["data"].as_array().unwrap().iter().map(|entry| entry["id"].as_str().unwrap().to_owned()));
+        let Some(next) = page["next"].as_u64() else { break };
+        after = next;
+    }
+    assert_eq!(seen, ["g1", "g2", "g3", "g4", "g5", "g6", "g7"]);
+    assert!(after > 0);
 }

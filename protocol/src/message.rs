@@ -3,7 +3,7 @@
 //! Existing payloads paste in. Fields that are not named here are kept (`extra`) and passed
 //! on to providers that speak the same shape.
 
-use std::fmt;
+use std::{fmt, io};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -61,6 +61,25 @@ impl Message {
     /// The text of the message, its text parts joined; other parts are left out.
     pub fn plain_text(&self) -> String {
         self.content.as_ref().map(Content::plain_text).unwrap_or_default()
+    }
+
+    /// How many bytes it has as JSON, with everything that it holds.
+    pub fn byte_len(&self) -> usize {
+        struct Counter(usize);
+        impl io::Write for Counter {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0 += bytes.len();
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut counter = Counter(0);
+        // Counting cannot fail, and a message is JSON.
+        let _ = serde_json::to_writer(&mut counter, self);
+        counter.0
     }
 }
 

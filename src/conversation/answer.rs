@@ -12,7 +12,7 @@ use crate::generation::log::{Chunk, Log, Part};
 /// Made of the log, so that it is there from the first token on. A call that has no result stands there, too.
 pub(super) fn of(log: &Log) -> Vec<Message> {
     let mut messages = Vec::new();
-    log.visit(|chunk| match chunk {
+    log.visit(|chunk, _| match chunk {
         Chunk::Deltas { part: Part::Text, text } => say(&mut messages, text),
         Chunk::Event { event: Event::ToolCall(call), .. } => speaking(&mut messages).tool_calls.push(made(call)),
         Chunk::Event { event: Event::ToolResult(result), .. } => {
@@ -27,15 +27,6 @@ pub(super) fn of(log: &Log) -> Vec<Message> {
         _ => {}
     });
     messages
-}
-
-/// How many bytes of text and arguments they hold.
-pub(super) fn byte_len(messages: &[Message]) -> usize {
-    let bytes = |message: &Message| {
-        let calls: usize = message.tool_calls.iter().map(|call| call.function.arguments.len()).sum();
-        message.content.as_ref().map_or(0, Content::byte_len) + calls
-    };
-    messages.iter().map(bytes).sum()
 }
 
 fn say(messages: &mut Vec<Message>, text: &str) {

@@ -11,6 +11,9 @@ use tokenwire_protocol::{
 use super::{Conversation, Started, answer};
 use crate::generation::Generation;
 
+/// About how many bytes a page has at most. One entry always fits.
+const MAX_PAGE_BYTES: usize = 4 << 20;
+
 /// How a generation went, as far as a page shows it.
 pub(crate) struct Outcome {
     /// What it has added to the conversation.
@@ -35,7 +38,7 @@ impl Outcome {
     }
 
     pub fn bytes(&self) -> usize {
-        answer::byte_len(&self.answer)
+        self.answer.iter().map(Message::byte_len).sum()
     }
 
     fn write(&self, entry: &mut Map<String, Value>) {
@@ -87,7 +90,7 @@ impl Conversation {
         summary
     }
 
-    /// What was said in it: up to `limit` generations after `after`, oldest first.
+    /// What was said in it: up to `limit` generations after `after`, oldest first, and fewer where they are long.
     ///
     /// `seq` and `epoch` say where a `watch` goes on; `next` is the `after` of the next page, if there is one.
     pub fn history(&self, after: u64, limit: usize) -> Value {
@@ -101,30 +104,45 @@ impl Conversation {
             // One more than is shown says whether there are more.
             (started.take(limit + 1).collect(), state.tail)
         };
-        let has_more = rest.len() > limit;
-        let shown = &rest[..rest.len().min(limit)];
-        let last = shown.last().map_or(after, |(seq, ..)| *seq);
+        let mut data = Vec::new();
+        let mut bytes = 0;
+        for (seq, frame, started) in rest.iter().take(limit) {
+            let made;
+            let outcome = match (&started.outcome, &started.generation) {
+                (Some(outcome), _) => Some(&**outcome),
+                (None, Some(generation)) => {
+                    made = Outcome::of(generation);
+                    Some(&made)
+                }
+                (None, None) => None,
+            };
+            bytes += frame.len() + outcome.map_or(0, Outcome::bytes);
+            if bytes > MAX_PAGE_BYTES && !data.is_empty() {
+                break;
+            }
+            data.push(entry(*seq, frame, started, outcome));
+        }
+        let has_more = rest.len() > data.len();
+        let last = data.len().checked_sub(1).map_or(after, |last| rest[last].0);
         page["epoch"] = json!(self.epoch);
         page["seq"] = if has_more { last } else { tail }.into();
         if has_more {
             page["next"] = last.into();
         }
-        page["data"] = shown.iter().map(|(seq, frame, started)| entry(*seq, frame, started)).collect();
+        page["data"] = data.into();
         page
     }
 }
 
-fn entry(seq: u64, frame: &str, started: &Started) -> Value {
+fn entry(seq: u64, frame: &str, started: &Started, outcome: Option<&Outcome>) -> Value {
     // The frame was made here, of an object.
     let Ok(Value::Object(frame)) = serde_json::from_str::<Value>(frame) else { return Value::Null };
     let shown = ["id", "model", "messages", "continue_from"];
     let mut entry: Map<_, _> = frame.into_iter().filter(|(key, _)| shown.contains(&key.as_str())).collect();
     entry.insert("seq".to_owned(), seq.into());
     entry.insert("started_at".to_owned(), unix_ms(started.at).into());
-    match (&started.outcome, &started.generation) {
-        (Some(outcome), _) => outcome.write(&mut entry),
-        (None, Some(generation)) => Outcome::of(generation).write(&mut entry),
-        (None, None) => {}
+    if let Some(outcome) = outcome {
+        outcome.write(&mut entry);
     }
     Value::Object(entry)
 }

@@ -230,6 +230,12 @@ impl Conversation {
         self.lock().tail > 0
     }
 
+    /// Whether nothing has happened in it, and nobody waits for that any more.
+    fn is_empty(&self) -> bool {
+        let state = self.lock();
+        state.tail == 0 && state.readers.count() == 0
+    }
+
     /// The hash of the token with which others may watch.
     fn share(&self) -> Option<String> {
         self.lock().share.clone()
@@ -288,7 +294,7 @@ impl Reader {
     /// The next change after the cursor.
     pub fn next(&mut self) -> News {
         let state = self.conversation.lock();
-        if self.is_revoked(&state) {
+        if self.revokes(&state) {
             return News::Revoked;
         }
         if self.cursor >= state.tail {
@@ -308,14 +314,19 @@ impl Reader {
     /// Cancel-safe: it only leaves a waker behind.
     pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.conversation.lock();
-        if state.tail > self.cursor || state.is_deleted || self.is_revoked(&state) {
+        if state.tail > self.cursor || state.is_deleted || self.revokes(&state) {
             return Poll::Ready(());
         }
         state.readers.wait(self.slot, cx.waker());
         Poll::Pending
     }
 
-    fn is_revoked(&self, state: &State) -> bool {
+    /// Whether the token that let it in counts no more.
+    pub fn is_revoked(&self) -> bool {
+        self.revokes(&self.conversation.lock())
+    }
+
+    fn revokes(&self, state: &State) -> bool {
         self.share.is_some() && self.share != state.share && !state.is_deleted
     }
 }

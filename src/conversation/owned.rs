@@ -290,13 +290,15 @@ impl Shelf {
         }
     }
 
-    /// Removes those that were longest without a change, until there are not too many. The last one stays.
+    /// Removes those that were longest without a change, until there are not too many. The last one stays. What was
+    /// said goes after what somebody only waited for.
     fn keep_within(&mut self, retention: &RetentionConfig, principal: &Principal) {
-        while let Some(owned) = self.principals.get(principal)
-            && owned.places.len() > retention.conversations as usize
-            && let Some(oldest) = owned.places.values().next().cloned()
+        while let Some(Owned { places, .. }) = self.principals.get(principal)
+            && places.len() > retention.conversations as usize
+            && let empty = places.values().find(|conversation| conversation.is_empty())
+            && let Some(next) = empty.or_else(|| places.values().next()).cloned()
         {
-            self.remove(&oldest);
+            self.remove(&next);
         }
         while self.bytes > retention.total_conversation_bytes
             && self.places.len() > 1

@@ -21,10 +21,10 @@ use tokenwire_protocol::{
 use tokio::sync::mpsc;
 
 use super::{Decision, Generation, ToolAnswer, called::Called, recorder::Recorder};
-use crate::tools::{Approver, ProposedCall, ServerTool, ToolCallContext, ToolError, Verdict};
-
-/// Progress that waits to be recorded; what comes faster is dropped.
-const MAX_PROGRESS: usize = 64;
+use crate::tools::{
+    Approver, ProposedCall, ServerTool, ToolCallContext, ToolError, Verdict,
+    progress::{self, Progress},
+};
 
 /// The tools of a generation, and who must approve them.
 pub(super) struct Tools {
@@ -77,7 +77,7 @@ pub(super) async fn answer<'a>(
     tools: &Tools,
     called: &mut Called,
 ) {
-    let (progress, mut progressed) = mpsc::channel(MAX_PROGRESS);
+    let (progress, mut progressed) = progress::channel();
     let mut calls = Calls {
         generation,
         recorder,
@@ -179,7 +179,7 @@ impl Calls<'_, '_> {
         self.called.begun.push(at);
         self.running.push(Box::pin(async move {
             // A tool that panics has failed; nothing else has.
-            let result = AssertUnwindSafe(tool.call(&context, arguments)).catch_unwind().await;
+            let result = AssertUnwindSafe(async { tool.call(&context, arguments).await }).catch_unwind().await;
             (at, result.unwrap_or_else(|_| Err(ToolError("the tool's code panicked".into()))))
         }));
         true
@@ -339,7 +339,7 @@ impl Calls<'_, '_> {
             principal: self.generation.principal.clone(),
             metadata: self.generation.metadata.clone(),
             call_id: self.ids[at].clone(),
-            progress: self.progress.clone(),
+            progress: Progress::new(self.progress.clone()),
         }
     }
 }

@@ -8,7 +8,10 @@ use std::{
 };
 
 use dashmap::{DashMap, Entry};
-use tokenwire_protocol::{CancelledBy, ErrorCode, ErrorInfo, GenerationId, Start, StartUpstream, message::Role};
+use tokenwire_protocol::{
+    CancelledBy, ErrorCode, ErrorInfo, GenerationId, Start, StartUpstream,
+    message::{Message, Role},
+};
 use tokio::{
     sync::{Notify, Semaphore, SemaphorePermit},
     time::{Instant, sleep_until},
@@ -34,6 +37,10 @@ use crate::{
 const EARLY_CANCEL: Duration = Duration::from_secs(60);
 /// Most early cancels remembered; the oldest go first.
 const MAX_EARLY_CANCELS: usize = 4096;
+
+/// Most bytes of a conversation that a start goes on with. No provider takes a longer request, and each generation
+/// holds the whole of it.
+const MAX_CONTINUED_BYTES: usize = 64 << 20;
 
 /// What all sessions share.
 pub struct Hub {
@@ -191,6 +198,9 @@ impl Hub {
         messages.extend(start.messages.drain(..results));
         transcript::close_calls(&mut messages);
         messages.append(&mut start.messages);
+        if messages.iter().map(Message::byte_len).sum::<usize>() > MAX_CONTINUED_BYTES {
+            return refuse(ErrorCode::BadField, "the conversation has become too long to go on with");
+        }
         start.messages = messages;
         Ok(())
     }
@@ -262,7 +272,7 @@ impl Hub {
             self.conversations.shortening(generation);
             generation.log.trim(retention.log_bytes as usize);
         }
-        let bytes = (generation.log.bytes() + generation.transcript_bytes()) as u64;
+        let bytes = generation.bytes() as u64;
         let forgotten = {
             let mut kept = self.kept();
             kept.ended.push_back((Instant::now() + Duration::from_secs(retention.seconds), generation.clone(), bytes));

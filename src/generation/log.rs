@@ -84,7 +84,7 @@ struct State {
     readers: Readers,
     /// Those of the readers that only look on.
     viewers: usize,
-    /// Whether somebody has read the terminal event.
+    /// Whether somebody has read the terminal event who does not only look on.
     is_read: bool,
     /// The newest delta frame, kept so that readers at the same place share it.
     latest: Option<Latest>,
@@ -187,7 +187,7 @@ impl Log {
         self.lock().is_sealed
     }
 
-    /// Whether somebody has read the terminal event.
+    /// Whether somebody has read the terminal event who does not only look on.
     pub fn is_read(&self) -> bool {
         self.lock().is_read
     }
@@ -230,13 +230,15 @@ impl Log {
         text
     }
 
-    /// Shows all that is kept, in order. `read` must not come back to this log.
-    pub fn visit(&self, mut read: impl FnMut(Chunk<'_>)) {
+    /// Shows all that is kept, in order, each piece with the last seq that it covers. `read` must not come back to
+    /// this log.
+    pub fn visit(&self, mut read: impl FnMut(Chunk<'_>, u64)) {
         for segment in &self.lock().segments {
-            read(match segment {
+            let chunk = match segment {
                 Segment::Run(run) => Chunk::Deltas { part: &run.part, text: &run.text },
                 Segment::Event { event, frame, .. } => Chunk::Event { event, frame },
-            });
+            };
+            read(chunk, segment.last());
         }
     }
 
@@ -439,6 +441,13 @@ impl Reader {
         })
     }
 
+    /// Passes over all that is there. The end, if it is there, stays to be read by somebody.
+    pub fn skip(&mut self) -> Next<()> {
+        let state = self.log.lock();
+        self.cursor = state.tail;
+        if state.is_sealed { Next::End } else { Next::Pending }
+    }
+
     /// Ready when [`next`](Self::next) has something to say other than [`Next::Pending`].
     ///
     /// Cancel-safe: it only leaves a waker behind.
@@ -472,7 +481,7 @@ impl Reader {
         let shared = Shared { latest, is_used: readers.count() > 1 };
         let (seq, item) = read(&self.log.id, shared, self.cursor, segment);
         self.cursor = seq;
-        *is_read |= *is_sealed && seq == *tail;
+        *is_read |= *is_sealed && seq == *tail && !self.is_viewer;
         Next::Some(item)
     }
 }

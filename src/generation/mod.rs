@@ -198,20 +198,18 @@ impl Generation {
         &self.served
     }
 
-    /// The calls that wait for a client: for a result, or for a decision.
-    pub(crate) fn open_calls(&self) -> Vec<Arc<str>> {
+    /// Whether it has asked a client about one of these calls and goes on. What was answered may not be in the log yet.
+    pub(crate) fn has_asked_about(&self, call_ids: &HashSet<&str>) -> bool {
         let control = self.control();
-        if control.has_ended {
-            return Vec::new();
-        }
-        let unanswered = control.calls.iter().filter(|(_, answer)| answer.is_none()).map(|(id, _)| id);
-        let undecided = control.approvals.iter().filter(|(_, decision)| decision.is_none()).map(|(id, _)| id);
-        unanswered.chain(undecided).cloned().collect()
+        let mut asked = control.calls.keys().chain(control.approvals.keys()).chain(&control.resolved);
+        !control.has_ended && asked.any(|id| call_ids.contains(&**id))
     }
 
-    /// Whether a call waits for a client.
+    /// Whether a call waits for a client: for a result, or for a decision.
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.open_calls().is_empty()
+        let control = self.control();
+        !control.has_ended
+            && (control.calls.values().any(Option::is_none) || control.approvals.values().any(Option::is_none))
     }
 
     /// Whether it has ended.
@@ -341,9 +339,8 @@ impl Generation {
         if control.has_ended {
             return Err(ErrorInfo::new(ErrorCode::TooLate, "the generation has taken its last turn"));
         }
-        let content = |message: &Message| message.content.as_ref().map_or(0, Content::byte_len);
         let waiting = || control.inputs.iter().flat_map(|input| &input.messages);
-        let bytes: usize = waiting().chain(&messages).map(content).sum();
+        let bytes: usize = waiting().chain(&messages).map(Message::byte_len).sum();
         if waiting().count() + messages.len() > MAX_PENDING_INPUTS
             || bytes > MAX_PENDING_INPUT_BYTES
             || control.input_ids.len() >= MAX_INPUTS
@@ -374,9 +371,11 @@ impl Generation {
         self.transcript.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How many bytes the conversation has.
-    fn transcript_bytes(&self) -> usize {
-        transcript::byte_len(&self.transcript.lock().unwrap_or_else(PoisonError::into_inner))
+    /// How many bytes are kept of it.
+    fn bytes(&self) -> usize {
+        let transcript = self.transcript.lock().unwrap_or_else(PoisonError::into_inner);
+        let metadata: usize = self.metadata.iter().map(|(name, value)| name.len() + value.to_string().len()).sum();
+        self.log.bytes() + transcript.iter().map(Message::byte_len).sum::<usize>() + metadata
     }
 
     fn control(&self) -> MutexGuard<'_, Control> {
@@ -385,8 +384,8 @@ impl Generation {
     }
 }
 
-/// What is kept of a reason.
-fn shortened(mut reason: String, max_bytes: usize) -> String {
+/// The text, cut to that many bytes at most.
+pub(crate) fn shortened(mut reason: String, max_bytes: usize) -> String {
     let end = (0..=max_bytes.min(reason.len())).rev().find(|&at| reason.is_char_boundary(at));
     reason.truncate(end.unwrap_or(0));
     reason.shrink_to_fit();

@@ -1,6 +1,6 @@
 //! What a generation's conversation may look like, so that a provider takes it.
 
-use tokenwire_protocol::message::{Content, Message, Role};
+use tokenwire_protocol::message::{Message, Role};
 
 use super::ToolAnswer;
 
@@ -33,15 +33,6 @@ pub(super) fn close_calls(messages: &mut Vec<Message>) {
 /// What the model is told of a call that nobody answered.
 fn no_result(call_id: &str) -> Message {
     ToolAnswer::failed("The conversation went on before this call had a result.").into_message(call_id)
-}
-
-/// How many bytes of text and arguments the messages hold.
-pub(super) fn byte_len(messages: &[Message]) -> usize {
-    let bytes = |message: &Message| {
-        let calls: usize = message.tool_calls.iter().map(|call| call.function.arguments.len()).sum();
-        message.content.as_ref().map_or(0, Content::byte_len) + calls
-    };
-    messages.iter().map(bytes).sum()
 }
 
 #[cfg(test)]

@@ -48,8 +48,8 @@ impl Session {
             return Ok(());
         }
         let start = send.into_start(settings).map_err(|error| *error)?;
-        let generation = self.begin(start)?;
-        if let Some(latest) = latest.filter(|latest| !Arc::ptr_eq(latest, &generation) && latest.is_waiting()) {
+        let (generation, is_new) = self.begin(start)?;
+        if let Some(latest) = latest.filter(|latest| is_new && latest.is_waiting()) {
             // Nobody will answer it any more.
             latest.cancel(CancelledBy::Client, Some("the chat went on without an answer".to_owned()));
         }

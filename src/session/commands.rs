@@ -79,12 +79,12 @@ impl Session {
             // A start sent again on the connection that gets its events already changes nothing.
             return Ok(());
         }
-        let generation = self.begin(start)?;
+        let (generation, _) = self.begin(start)?;
         self.read_from(&generation, 0, None)
     }
 
-    /// Starts a generation, or finds the one of that name, within the limits of a connection.
-    pub(super) fn begin(&self, start: Start) -> Result<Arc<Generation>, ErrorInfo> {
+    /// Starts a generation, or finds the one of that name, within the limits of a connection. Says whether it is new.
+    pub(super) fn begin(&self, start: Start) -> Result<(Arc<Generation>, bool), ErrorInfo> {
         let id = start.id.clone();
         if self.is_draining.load(Relaxed) && self.hub.get(&self.principal, &id).is_none() {
             return Err(ErrorInfo::new(ErrorCode::ShuttingDown, "the server is shutting down"));
@@ -109,7 +109,7 @@ impl Session {
                 started.push(generation.clone());
             }
         }
-        Ok(generation)
+        Ok((generation, is_new))
     }
 
     fn attach(&self, attach: &Attach) -> Result<(), Refusal> {

@@ -30,6 +30,7 @@ use tokenwire_protocol::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,
+    task::yield_now,
     time::{Instant, timeout},
 };
 use tokio_tungstenite::{
@@ -248,6 +249,10 @@ impl Session {
             };
             if let Err(full) = taken {
                 return full;
+            }
+            // A burst that was read at once is no sign of a client that does not read.
+            if self.outbox.has_entries() && self.outbox.is_crowded() {
+                yield_now().await;
             }
         }
     }

@@ -91,6 +91,12 @@ impl Outbox {
         self.has_entries.load(Relaxed)
     }
 
+    /// Whether it is time to let the write loop have a look.
+    pub fn is_crowded(&self) -> bool {
+        let queue = self.lock();
+        queue.entries.len() >= MAX_ENTRIES / 2 || queue.bytes >= MAX_BYTES / 2
+    }
+
     pub fn pop(&self) -> Option<Out> {
         if !self.has_entries() {
             return None;

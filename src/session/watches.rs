@@ -87,7 +87,9 @@ impl Session {
             && let Some(watching) = watches.list.get_mut(at)
         {
             at += 1;
-            if watching.follows.as_ref().is_some_and(|id| attachments.is_at_its_end(id)) {
+            if watching.follows.as_ref().is_some_and(|id| attachments.is_at_its_end(id))
+                && !watching.reader.is_revoked()
+            {
                 continue;
             }
             match watching.reader.next() {

@@ -17,10 +17,12 @@ use crate::{auth::Principal, provider::BoxFuture};
 mod approve;
 mod function;
 pub(crate) mod mcp;
+pub(crate) mod progress;
 
 pub(crate) use approve::Approver;
 pub use approve::{ProposedCall, Verdict};
 pub use function::{FunctionTool, IntoContent, tool};
+use progress::Progress;
 
 /// A tool that the server runs.
 pub trait ServerTool: Send + Sync + 'static {
@@ -94,29 +96,27 @@ pub struct ToolCallContext {
     pub metadata: Arc<Map<String, Value>>,
     /// The call.
     pub call_id: Arc<str>,
-    /// Where progress goes. Bounded: what comes faster than it is taken is dropped.
-    pub(crate) progress: mpsc::Sender<ToolProgress>,
+    /// Where progress goes.
+    pub(crate) progress: Progress,
 }
 
 impl ToolCallContext {
-    /// Reports of progress that wait to be taken; more are dropped.
-    const MAX_PROGRESS: usize = 64;
-
     /// A call of a principal without metadata, and where its progress arrives: for tests of a tool.
     pub fn new(
         generation: GenerationId,
         principal: Principal,
         call_id: impl Into<Arc<str>>,
     ) -> (Self, mpsc::Receiver<ToolProgress>) {
-        let (progress, reports) = mpsc::channel(Self::MAX_PROGRESS);
+        let (progress, reports) = progress::channel();
+        let progress = Progress::new(progress);
         (Self { generation, principal, metadata: Arc::default(), call_id: call_id.into(), progress }, reports)
     }
 
-    /// Tells the clients how far the call is: a `tool_progress` event.
+    /// Tells the clients how far the call is: a `tool_progress` event. What is told too often is dropped: more than
+    /// 100 times at once and then 10 times in a second. Of the message, 1,024 bytes are kept.
     pub fn progress(&self, progress: Option<f64>, total: Option<f64>, message: Option<String>) {
         let call_id = self.call_id.clone();
-        // Progress is for looking at: one that finds no room is no loss.
-        let _ = self.progress.try_send(ToolProgress { call_id, progress, total, message });
+        self.progress.tell(ToolProgress { call_id, progress, total, message });
     }
 }
 

@@ -14,9 +14,11 @@
 //! only a failing test reaches.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod ai_sdk;
 pub mod client;
 pub mod dialogue;
 pub mod event_stream;
+pub mod http;
 pub mod upstream;
 pub mod wire_rules;
 

@@ -1,7 +1,7 @@
 //! A log, as the frames of one request.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     sync::Arc,
     task::{Context, Poll},
 };
@@ -49,13 +49,17 @@ impl Answer {
     /// What the generation says behind the answers of a page to its calls, if it is the one that made them, and if
     /// it waits for one of them or took one. Nothing was answered yet.
     pub fn behind(request: RequestId, generation: &Generation, answers: &[CallAnswer]) -> Option<Self> {
-        let ids: Vec<&str> = answers.iter().map(|answer| &*answer.call_id).collect();
-        let open = generation.open_calls();
-        let taken = taken_at(generation.log(), answers);
-        if taken.is_none() && !open.iter().any(|id| ids.contains(&&**id)) {
+        let ids: HashSet<&str> = answers.iter().map(|answer| &*answer.call_id).collect();
+        if ids.is_empty() {
             return None;
         }
-        let after = taken.unwrap_or_else(|| generation.log().tail());
+        // In this order: what was answered before the first line and comes into the log meanwhile is found by the last.
+        let (is_asked, tail) = (generation.has_asked_about(&ids), generation.log().tail());
+        let taken = taken_at(generation.log(), answers);
+        if taken.is_none() && !is_asked {
+            return None;
+        }
+        let after = taken.unwrap_or(tail);
         let mut answer = Self::at(request, generation, after);
         // Says it again to itself, to know where the message stands.
         let mut past = generation.log().reader(0);
@@ -93,14 +97,11 @@ impl Answer {
             match self.state {
                 State::Reading => {}
                 State::Over => return Next::End,
-                State::Keeping => match self.reader.next(|_, _| ()) {
-                    Next::Some(()) => continue,
-                    Next::Pending => {
-                        self.is_idle = true;
-                        return Next::Pending;
-                    }
-                    Next::End | Next::Gap { .. } => return Next::End,
-                },
+                State::Keeping => {
+                    let is_over = self.reader.skip() == Next::End;
+                    self.is_idle = !is_over;
+                    return if is_over { Next::End } else { Next::Pending };
+                }
             }
             let read = self.reader.next(|chunk, _| {
                 self.chunks.read(&chunk, &mut self.fresh);
@@ -171,23 +172,21 @@ impl Answer {
 /// The position before the first of these answers, if the generation has taken one of them, or another one in its
 /// place.
 fn taken_at(log: &Arc<Log>, answers: &[CallAnswer]) -> Option<u64> {
-    let mut reader = log.reader(0);
-    loop {
-        let found = reader.next(|chunk, seq| {
-            let Chunk::Event { event, .. } = chunk else { return None };
-            let is_taken = |given: &CallAnswer| match (event, &given.answer) {
-                (Event::ToolResult(taken), Answered::Result { .. }) => *taken.call_id == *given.call_id,
-                (Event::ToolDecision(taken), Answered::Approved | Answered::Denied { .. }) => {
-                    *taken.call_id == *given.call_id
-                }
-                _ => false,
-            };
-            answers.iter().any(is_taken).then(|| seq - 1)
-        });
-        match found {
-            Next::Some(None) => {}
-            Next::Some(found) => return found,
-            _ => return None,
+    let given = |are_results: bool| -> HashSet<&str> {
+        let fit = answers.iter().filter(|given| matches!(given.answer, Answered::Result { .. }) == are_results);
+        fit.map(|given| &*given.call_id).collect()
+    };
+    let (results, decisions) = (given(true), given(false));
+    let mut found = None;
+    log.visit(|chunk, seq| {
+        let is_taken = match chunk {
+            Chunk::Event { event: Event::ToolResult(taken), .. } => results.contains(&*taken.call_id),
+            Chunk::Event { event: Event::ToolDecision(taken), .. } => decisions.contains(&*taken.call_id),
+            _ => false,
+        };
+        if is_taken {
+            found.get_or_insert(seq - 1);
         }
-    }
+    });
+    found
 }

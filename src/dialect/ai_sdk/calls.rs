@@ -3,7 +3,7 @@
 //! A client's tool is offered to the page (`tool-input-available`) only while it is open at the end of the log: pages
 //! carry a call out when they see that chunk, and one that was answered must not be carried out again by a replay.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use serde_json::{Value, json};
 use tokenwire_protocol::{
@@ -181,10 +181,10 @@ impl Calls {
     }
 
     /// The page knows what was said so far, and has answered these.
-    pub fn go_on(&mut self, answered: &[&str]) {
+    pub fn go_on(&mut self, answered: &HashSet<&str>) {
         for call in &mut self.list {
             call.state = match call.state {
-                State::Approval | State::Waiting if answered.contains(&&*call.id) => State::Said,
+                State::Approval | State::Waiting if answered.contains(&*call.id) => State::Said,
                 State::Waiting => State::Offered,
                 state => state,
             };

@@ -17,7 +17,7 @@
 //! | a turn's first and last | `start-step`, `finish-step` |
 //! | the end | `finish`; `message-metadata`, `finish` and `abort`; `finish` and `error` |
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -126,7 +126,7 @@ impl Chunks {
     }
 
     /// The page has answered these calls: what is read from now on goes on with its message.
-    pub fn go_on(&mut self, answered: &[&str], out: &mut Vec<String>) {
+    pub fn go_on(&mut self, answered: &HashSet<&str>, out: &mut Vec<String>) {
         self.calls.go_on(answered);
         self.step = Step::None;
         self.open = None;

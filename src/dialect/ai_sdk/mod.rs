@@ -28,6 +28,8 @@ mod chunks;
 mod frames;
 mod messages;
 mod metadata;
+#[cfg(test)]
+mod properties;
 mod start;
 
 pub(crate) use answer::Answer;

@@ -10,7 +10,8 @@ use std::{
 use futures_util::{FutureExt, future::FusedFuture};
 use rmcp::{
     Peer, RoleClient, ServiceExt,
-    service::{ClientInitializeError, RunningService},
+    model::{PaginatedRequestParams, Tool},
+    service::{ClientInitializeError, RunningService, ServiceError},
 };
 use tokio::{
     sync::watch,
@@ -31,6 +32,8 @@ use crate::{config::McpConfig, tools::ServerTool};
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long it has to list its tools.
 const LIST_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most pages of its list that are asked for.
+const MAX_PAGES: usize = 128;
 /// How often a server behind HTTP is asked for its tools: only an answer shows that it is still there.
 const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 /// The pause before the second attempt to connect; it doubles with each one.
@@ -170,7 +173,7 @@ impl McpServer {
 
     /// Asks for the tools, and offers them from now on.
     async fn look(&self, peer: &Peer<RoleClient>) -> Result<(), String> {
-        let listed = timeout(LIST_TIMEOUT, peer.list_all_tools()).await;
+        let listed = timeout(LIST_TIMEOUT, list(peer)).await;
         let listed = listed.map_err(|_| "it does not list its tools".to_owned())?;
         let listed = listed.map_err(|error| http::reason(&error))?;
         let prefix = self.config.prefix(&self.link.server);
@@ -263,6 +266,23 @@ impl McpServer {
     fn list(&self) -> MutexGuard<'_, Vec<Arc<dyn ServerTool>>> {
         self.tools.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The first [`MAX_PAGES`] pages of its tools.
+async fn list(peer: &Peer<RoleClient>) -> Result<Vec<Tool>, ServiceError> {
+    let mut tools = Vec::new();
+    let mut cursor = None;
+    for _ in 0..MAX_PAGES {
+        let params = PaginatedRequestParams::default().with_cursor(cursor);
+        let page = peer.list_tools(Some(params)).await?;
+        tools.extend(page.tools);
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return Ok(tools);
+        }
+    }
+    tracing::warn!(tools = tools.len(), "an MCP server lists tools without end; the first ones are used");
+    Ok(tools)
 }
 
 fn reason(error: &ClientInitializeError) -> String {

@@ -157,7 +157,7 @@ fn a_call_that_the_page_answered_goes_on_in_its_message() {
     let mut chunks = chunks();
     said(&mut chunks, &[call("look"), turn_ends(), json!({"type": "tool_wait", "call_ids": ["c1"]})]);
     let mut out = Vec::new();
-    chunks.go_on(&["c1"], &mut out);
+    chunks.go_on(&HashSet::from(["c1"]), &mut out);
     assert_eq!(out, [r#"{"messageId":"m1","type":"start"}"#]);
     let rest = said(&mut chunks, &[json!("idle"), result(json!("blue"), false), json!("idle"), text("a")]);
     assert_eq!(kinds(&rest), ["tool-output-available", "start-step", "text-start", "text-delta"]);
