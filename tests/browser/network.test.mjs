@@ -159,7 +159,7 @@ test("a second tab shows the same answer live, and both are exact", async () => 
 });
 
 test("another browser with the link shows the answer live, and may stop it", async () => {
-  const first = await open(server.url);
+  const first = await open(server.url, { options: { ...OPTIONS, tokens_per_second: 40 } });
   await ask(first, QUESTION);
   await wrote(first, 100);
   const other = await open(first.url());

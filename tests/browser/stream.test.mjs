@@ -200,6 +200,27 @@ test("a refused start and a refusal are told apart from an answer", async () => 
   page.check();
 });
 
+test("a question that is too large is refused before the connection is lost", async (t) => {
+  const own = await startServer({ TOKENWIRE_LIMITS_MAX_FRAME_BYTES: "4096" });
+  t.after(() => own.stop());
+  const page = await openPage(browser, own.url);
+  await page.waitForSelector('#connection[data-state="open"]');
+  await ask(page, "x".repeat(5000));
+  await page.waitForSelector(".alert >> text=frame_too_large");
+  assert.equal(await page.locator("#connection").getAttribute("data-state"), "open");
+  page.check();
+});
+
+test("a structured answer shows whether it fits its schema", async () => {
+  const response_format = { type: "json_schema", json_schema: { name: "x", schema: { type: "object" } } };
+  const extra = JSON.stringify({ response_format, provider_options: { demo: { tokens_per_second: 0, tokens: 5 } } });
+  const page = await openPage(browser, server.url, { settings: { extra } });
+  await ask(page, "Hello");
+  await ended(page);
+  assert.equal(await page.locator("[aria-label='Structured answer'] .state").innerText(), "does not fit the schema");
+  page.check();
+});
+
 test("every frame is in the inspector, which filters, pauses and expands", async () => {
   const page = await openPage(browser, server.url, { options: { tokens_per_second: 0, tokens: 40 } });
   await page.waitForSelector('#connection[data-state="open"]');

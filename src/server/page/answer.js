@@ -144,6 +144,18 @@ const PARTS = {
     return [root, ({ text }) => (root.textContent = text)];
   },
 
+  /** What a structured answer comes to. */
+  object() {
+    const state = h("span", { class: "state" });
+    const value = h("pre", { tabindex: "0", "aria-label": "Value" });
+    const root = h("section", { class: "call", "aria-label": "Structured answer" }, h("header", null, icon("tool"), h("code", null, "object"), state), value);
+    return [root, ({ text, valid, errors }) => {
+      write(value, [text, ...(errors ?? [])].join("\n"));
+      root.dataset.state = valid ? "done" : "error";
+      state.textContent = valid ? "fits the schema" : "does not fit the schema";
+    }];
+  },
+
   /** For the next request, not for people. */
   native: () => [h("span", { hidden: true }), () => {}],
 

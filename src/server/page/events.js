@@ -57,6 +57,9 @@ export function apply(answer, frame) {
     case "native":
       parts.push({ kind: "native", native: { provider: frame.provider, content: frame.content } });
       break;
+    case "object":
+      parts.push({ kind: "object", text: JSON.stringify(frame.value, null, 2), valid: frame.valid, errors: frame.errors });
+      break;
     case "warning":
       parts.push({ kind: "warning", text: `${frame.field}: ${frame.message}` });
       break;

@@ -5,6 +5,8 @@
 // the last change. A new socket sends all of that again. Every one of these frames may safely
 // arrive twice.
 
+import { bytes } from "./dom.js";
+
 const FIRST_DELAY_MS = 300;
 const LONGEST_DELAY_MS = 15_000;
 const OPEN_WITHIN_MS = 10_000;
@@ -21,6 +23,7 @@ export class Wire {
   #delay = null;
   #timer = 0;
   #heartbeatMs = 25_000;
+  #maxFrameBytes = 1 << 20;
   #heardAt = 0;
   #sentAt = 0;
   #pingedAt = 0;
@@ -38,8 +41,11 @@ export class Wire {
     for (const event of ["online", "offline", "pageshow"]) addEventListener(event, wake);
   }
 
-  /** Runs a generation. */
+  /** Runs a generation. One that the server would close the connection for is refused here. */
   start(frame) {
+    const size = new Blob([JSON.stringify(frame)]).size;
+    const message = `This has ${bytes(size)} with what goes before it, and the server takes ${bytes(this.#maxFrameBytes)} at once.`;
+    if (size > this.#maxFrameBytes) return this.onEvent({ type: "error", id: frame.id, code: "frame_too_large", message });
     this.#watch(frame.id, { start: frame, after: 0 });
   }
 
@@ -150,8 +156,10 @@ export class Wire {
     this.#pingedAt = 0;
     const frame = JSON.parse(text);
     this.onFrame("in", text, frame);
-    if (frame.type === "hello") this.#heartbeatMs = (frame.heartbeat_seconds || 25) * 1000;
-    else if (frame.type === "going_away") this.#delay = frame.reconnect_in_ms;
+    if (frame.type === "hello") {
+      this.#heartbeatMs = (frame.heartbeat_seconds || 25) * 1000;
+      this.#maxFrameBytes = frame.limits.max_frame_bytes;
+    } else if (frame.type === "going_away") this.#delay = frame.reconnect_in_ms;
     else if (frame.type === "error") this.#refused(frame);
     else if (frame.type === "input_accepted") this.#accepted(frame);
     else if (frame.type === "conversation") this.#change(frame);
