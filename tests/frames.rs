@@ -57,6 +57,7 @@ async fn a_start_that_cannot_be_done_is_refused_and_its_name_stays_free() {
         (json!({"timeouts": {"total_ms": 0}}), "bad_field", "timeouts.total_ms"),
         (json!({"timeouts": {"idle_ms": 3_600_001}}), "bad_field", "timeouts.idle_ms"),
         (json!({"continue_from": "g0"}), "generation_not_found", "continue_from"),
+        (json!({"max_turns": 0}), "bad_field", "max_turns"),
     ];
     for (more, code, field) in refused {
         client.send(with(start("g1"), more.clone())).await;

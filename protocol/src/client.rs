@@ -100,6 +100,9 @@ impl ClientFrame {
             Self::Start(start) if start.messages.is_empty() && start.continue_from.is_none() => {
                 Err(bad_field("messages", "`messages` needs at least one message"))
             }
+            Self::Start(start) if start.max_turns == Some(0) => {
+                Err(bad_field("max_turns", "`max_turns` is at least 1"))
+            }
             Self::Input(input) if input.messages.is_empty() => {
                 Err(bad_field("messages", "`messages` needs at least one message"))
             }

@@ -337,7 +337,8 @@ impl Generation {
             return Ok(input_id);
         }
         if control.has_ended {
-            return Err(ErrorInfo::new(ErrorCode::TooLate, "the generation has taken its last turn"));
+            let message = "the generation has taken its last turn; a start with `continue_from` goes on from it";
+            return Err(ErrorInfo::new(ErrorCode::TooLate, message));
         }
         let waiting = || control.inputs.iter().flat_map(|input| &input.messages);
         let bytes: usize = waiting().chain(&messages).map(Message::byte_len).sum();

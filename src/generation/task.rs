@@ -253,7 +253,10 @@ impl<'a> Task<'a> {
                 return Ok(End::Finished(reason, provider_reason));
             }
         }
-        Err(ErrorInfo::new(ErrorCode::TooManyTurns, "the tool loop took too many turns"))
+        let message = format!(
+            "the model wants more than {max_turns} turns; `max_turns` of the start and `limits.max_turns` of the server say how many"
+        );
+        Err(ErrorInfo::new(ErrorCode::TooManyTurns, message))
     }
 
     /// Takes what was added to the conversation since the last turn.

@@ -10,6 +10,7 @@ pub(super) const HELP: &str = "\
 While it answers:
 text          say it as soon as it has come to an end or called a tool
 !text         cut it off, and say it now
+Several lines that are pasted are one text.
 Ctrl-C        stop the answer; twice, or when there is none: leave
 Everything else goes to the model. The demo model knows /error CODE, /stall and /refuse.
 ";

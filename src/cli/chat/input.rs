@@ -37,9 +37,9 @@ pub(super) fn prompt(words: &[String]) -> Result<Option<String>, Failure> {
 /// The tools that the model may call, from a file.
 pub(super) fn tools(file: &Path) -> Result<Vec<Tool>, Failure> {
     let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::new(format!("{} cannot be read: {error}", file.display())))?;
+        .map_err(|error| Failure::new(format!("--tools {}: cannot be read: {error}", file.display())))?;
     serde_json::from_str(&text).map_err(|error| {
         let expected = r#"expected [{"type": "function", "function": {"name": ..., "parameters": ...}}]"#;
-        Failure::new(format!("{}: {error}\n  {expected}", file.display()))
+        Failure::new(format!("--tools {}: {error}\n  {expected}", file.display()))
     })
 }
