@@ -207,9 +207,9 @@ async fn a_result_a_cancel_and_an_input_at_once_have_one_end() {
 
 #[tokio::test]
 async fn a_conversation_does_not_grow_without_end_by_being_gone_on_with() {
-    let mut server = TestServer::with(|config| config.limits.max_frame_bytes = 40 << 20).await;
+    let mut server = TestServer::with(|config| config.limits.max_log_bytes = 16 << 10).await;
     let mut client = server.client().await;
-    let long = json!([{"role": "user", "content": "x".repeat(30 << 20)}]);
+    let long = json!([{"role": "user", "content": "x".repeat(30 << 10)}]);
     for n in 0..2 {
         let before = json!({"messages": long, "continue_from": format!("g{}", n - 1)});
         let first = json!({"messages": long});

@@ -283,6 +283,11 @@ impl Calls<'_, '_> {
     }
 
     fn answered(&mut self, at: usize, answer: ToolAnswer, by_server: bool) {
+        if !self.recorder.writer.log().has_room(answer.content.byte_len()) {
+            // It is not even copied: it may be as long as it likes.
+            self.called.answers[at] = Some(ToolAnswer::failed("The result was too long."));
+            return self.recorder.fail_full();
+        }
         let ToolAnswer { content, is_error } = answer.clone();
         let taken = ToolResultTaken { call_id: self.ids[at].clone(), content, is_error, by_server };
         self.recorder.event(Event::ToolResult(taken));

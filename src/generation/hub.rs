@@ -38,9 +38,9 @@ const EARLY_CANCEL: Duration = Duration::from_secs(60);
 /// Most early cancels remembered; the oldest go first.
 const MAX_EARLY_CANCELS: usize = 4096;
 
-/// Most bytes of a conversation that a start goes on with. No provider takes a longer request, and each generation
-/// holds the whole of it.
-const MAX_CONTINUED_BYTES: usize = 64 << 20;
+/// A conversation that a start goes on with may be as long as that many logs: by default more than any provider
+/// takes. Each generation holds the whole of it.
+const MAX_CONTINUED_LOGS: usize = 4;
 
 /// What all sessions share.
 pub struct Hub {
@@ -198,7 +198,8 @@ impl Hub {
         messages.extend(start.messages.drain(..results));
         transcript::close_calls(&mut messages);
         messages.append(&mut start.messages);
-        if messages.iter().map(Message::byte_len).sum::<usize>() > MAX_CONTINUED_BYTES {
+        let max_bytes = MAX_CONTINUED_LOGS * self.config.limits.max_log_bytes as usize;
+        if messages.iter().map(Message::byte_len).sum::<usize>() > max_bytes {
             return refuse(ErrorCode::BadField, "the conversation has become too long to go on with");
         }
         start.messages = messages;

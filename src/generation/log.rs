@@ -197,6 +197,11 @@ impl Log {
         self.lock().bytes
     }
 
+    /// Whether an event of that many bytes may still fit.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.lock().bytes.saturating_add(bytes) <= self.max_bytes
+    }
+
     /// How many readers there are, viewers not counted.
     pub fn reader_count(&self) -> usize {
         self.lock().owners()

@@ -225,7 +225,7 @@ impl<'a> Recorder<'a> {
     }
 
     /// The log takes no more. What the provider still says is dropped; the watching half ends it.
-    fn fail_full(&mut self) {
+    pub fn fail_full(&mut self) {
         let error = ErrorInfo::new(ErrorCode::LogFull, "the generation's log is full");
         self.generation.control().failure.get_or_insert(error);
         self.generation.attention.notify_one();
