@@ -26,17 +26,19 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
      img-src 'self' data: blob:; media-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
-        .route("/v1/stream", get(upgrade::native))
-        .route("/v1/ai-sdk", get(upgrade::ai_sdk))
+    let for_pages = Router::new()
         .route("/v1/models", get(models))
         .route("/v1/tools", get(tools))
         .merge(conversations::routes())
         .merge(devices::routes())
+        .layer(cors());
+    Router::new()
+        .route("/v1/stream", get(upgrade::native))
+        .route("/v1/ai-sdk", get(upgrade::ai_sdk))
+        .merge(for_pages)
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .merge(files::routes())
-        .layer(cors())
         .layer(middleware::from_fn_with_state(shared.clone(), guard))
         .with_state(shared)
 }
