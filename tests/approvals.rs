@@ -134,7 +134,7 @@ async fn a_reload_is_asked_again_and_the_first_device_decides() {
 async fn tools_of_the_server_run_by_themselves() {
     let mut server = with_tools(Arc::new(Semaphore::new(1))).await;
     let mut client = server.client().await;
-    client.send(with(start("g1"), json!({"server_tools": ["wea*"]}))).await;
+    client.send(with(start("g1"), json!({"server_tools": ["wea*", "wether"]}))).await;
     let mut call = server.upstream.call().await;
     let tools = call.body["tools"].as_array().unwrap();
     assert_eq!(tools.len(), 1, "only what was asked for: {tools:?}");
@@ -144,10 +144,11 @@ async fn tools_of_the_server_run_by_themselves() {
     call.tool_call(2, "call_3", "weather", r#"{"town":"Rome"}"#).await;
     finish_with_calls(call).await;
     let mut results = std::collections::BTreeMap::new();
-    let mut progress = 0;
+    let (mut progress, mut warned) = (0, Vec::new());
     while results.len() < 3 {
         let frame = client.next().await;
         match frame["type"].as_str().unwrap() {
+            "warning" => warned.push(frame["field"].clone()),
             "tool_result" => {
                 assert_eq!(frame["by_server"], true);
                 results.insert(frame["call_id"].as_str().unwrap().to_owned(), frame);
@@ -158,6 +159,7 @@ async fn tools_of_the_server_run_by_themselves() {
         }
     }
     assert!(progress >= 1);
+    assert_eq!(warned, ["server_tools[1]"], "a name that is none of a tool");
     assert_eq!(results["call_1"]["content"], "Rome: sun");
     assert_eq!((&results["call_2"]["content"], &results["call_2"]["is_error"]), (&json!("no such city"), &json!(true)));
     assert!(results["call_3"]["content"].as_str().unwrap().contains("city"), "{}", results["call_3"]);

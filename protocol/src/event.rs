@@ -291,8 +291,8 @@ pub struct TopLogprob {
     pub logprob: f64,
 }
 
-/// Something of the request was left out, because the provider cannot do it and the answer is still
-/// what was asked for.
+/// Something of the request was left out, because the provider cannot do it, or the server has no such
+/// tool, and the answer is still what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 pub struct Warning {

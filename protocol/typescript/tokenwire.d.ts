@@ -1304,8 +1304,8 @@ export type UsageSource =
   | "estimated";
 
 /**
- * Something of the request was left out, because the provider cannot do it and the answer is still
- * what was asked for.
+ * Something of the request was left out, because the provider cannot do it, or the server has no such
+ * tool, and the answer is still what was asked for.
  */
 export interface WarningFrame {
   type: "warning";

@@ -9,7 +9,7 @@ use std::{
 
 use dashmap::{DashMap, Entry};
 use tokenwire_protocol::{
-    CancelledBy, ErrorCode, ErrorInfo, GenerationId, Start, StartUpstream,
+    CancelledBy, ErrorCode, ErrorInfo, GenerationId, Start, StartUpstream, Warning,
     message::{Message, Role},
 };
 use tokio::{
@@ -30,7 +30,7 @@ use crate::{
     conversation::{self, Conversations},
     provider::{Elsewhere, Provider},
     route::{Route, Routes, Target},
-    tools::Toolbox,
+    tools::{self, ServerTool, Toolbox},
 };
 
 /// How long a cancel is remembered that came before its start, from another connection.
@@ -311,9 +311,10 @@ impl Hub {
             ErrorInfo::new(ErrorCode::BadField, message).with_field(field)
         })?;
         let mut served = self.toolbox.choose(start.server_tools.as_deref());
+        let warning = unknown_tools(start.server_tools.as_deref().unwrap_or_default(), &served);
         // A client's tool hides one of the server's of the same name.
         served.retain(|tool| start.tools.iter().all(|own| own.function.name != tool.function().name));
-        Ok(Order { start, route, deadlines, served })
+        Ok(Order { start, route, deadlines, served, warning })
     }
 
     /// The route of that name, else that of `provider/model`.
@@ -393,4 +394,12 @@ impl Hub {
         // No code that holds this lock can panic half-way through a change.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Of names that fit none of the tools: the first is enough to find a wrong one, however many a client sends.
+fn unknown_tools(names: &[String], served: &[Arc<dyn ServerTool>]) -> Option<Warning> {
+    let fits_none = |name: &String| !served.iter().any(|tool| tools::fits(name, &tool.function().name));
+    let at = names.iter().position(fits_none)?;
+    let message = "the server has no such tool now; `GET /v1/tools` lists them".to_owned();
+    Some(Warning { field: format!("server_tools[{at}]"), message })
 }

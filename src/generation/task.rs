@@ -17,7 +17,7 @@ use futures_util::FutureExt;
 use serde_json::{Map, Value};
 use tokenwire_protocol::{
     Cancelled, CancelledBy, ErrorCode, ErrorInfo, Event, Failed, FinishReason, Finished, InputProgress, InputState,
-    Retry, Start, Started, Timing,
+    Retry, Start, Started, Timing, Warning,
     message::{Message, MessageToolCall, Native, Role},
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -50,6 +50,8 @@ pub(super) struct Order {
     pub deadlines: Deadlines,
     /// The server's tools that the model may call.
     pub served: Vec<Arc<dyn ServerTool>>,
+    /// What of the start has no effect.
+    pub warning: Option<Warning>,
 }
 
 /// Why a generation ended.
@@ -164,6 +166,8 @@ struct Task<'a> {
     tools: Tools,
     /// Whether an answer that does not fit its schema may still be repaired.
     repairs: bool,
+    /// What of the start has no effect.
+    warning: Option<Warning>,
     /// Where in the log the running turn begins.
     turn_start: Option<u64>,
     /// The calls that are waited for.
@@ -177,7 +181,7 @@ type Finish = (FinishReason, Option<String>);
 
 impl<'a> Task<'a> {
     fn new(hub: &'a Hub, generation: &'a Generation, writer: Writer, order: Box<Order>) -> Self {
-        let Order { mut start, route, deadlines, served } = *order;
+        let Order { mut start, route, deadlines, served, warning } = *order;
         let options = std::mem::take(&mut start.provider_options);
         let approvals = std::mem::take(&mut start.approvals);
         let tools = Tools { served, approvals, approver: hub.toolbox().approver().cloned() };
@@ -195,6 +199,7 @@ impl<'a> Task<'a> {
             options,
             tools,
             repairs,
+            warning,
             turn_start: None,
             called: Called::default(),
             asked_at: None,
@@ -207,6 +212,9 @@ impl<'a> Task<'a> {
         let (provider, model) = (first.provider.name().to_owned(), first.model.clone());
         let epoch = self.generation.log.epoch().clone();
         self.recorder.event(Event::Started(Started { epoch, model, provider }));
+        if let Some(warning) = self.warning.take() {
+            self.recorder.event(Event::Warning(warning));
+        }
     }
 
     /// Turn after turn, until the model has nothing more to do.
