@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import jsqr from "jsqr";
 import { PNG } from "pngjs";
 import { answerOf, ask, ended, eventually, openPage, startBrowser, startServer, until, wrote } from "./harness.mjs";
@@ -28,6 +29,16 @@ const item = (page, title) => page.locator("#conversations li", { hasText: title
 const shown = (page) =>
   page.evaluate(() => [...document.querySelectorAll(".question p, .answer .parts, .answer .alert")].map((node) => node.innerHTML.replaceAll(' style=""', "")));
 
+/** Waits until a place of the page reads so. */
+const reads = (place, expected) =>
+  eventually(async () => {
+    const text = await place.innerText();
+    return typeof expected === "string" ? text === expected : expected.test(text);
+  });
+
+/** Waits until two devices show the same. */
+const alike = (what, one, other) => eventually(async () => isDeepStrictEqual(await what(one), await what(other)));
+
 /** What a phone's camera would read on the page. */
 async function photograph(page) {
   await page.waitForSelector("#qr:not([hidden])");
@@ -42,22 +53,22 @@ test("two devices at one tool loop: one asks, the other approves, the first stee
   await a.locator(".call button >> text=Approve").waitFor();
   const b = await open(a.url());
   await b.locator(".call button >> text=Approve").waitFor();
-  assert.equal(await b.locator(".question p").first().innerText(), "What is the weather in Rome?");
-  assert.equal(await b.locator(".question span").innerText(), "asked elsewhere");
+  await reads(b.locator(".question p").first(), "What is the weather in Rome?");
+  await reads(b.locator(".question span"), "asked elsewhere");
 
   await b.locator(".call textarea:visible").fill('{"city": "Oslo"}');
   await b.click(".call button >> text=Approve");
   for (const page of [a, b]) {
     await page.locator(".call button >> text=Send result").waitFor();
-    assert.equal(await page.locator(".call pre:not(.result)").innerText(), '{\n  "city": "Oslo"\n}');
+    await reads(page.locator(".call pre:not(.result)"), '{\n  "city": "Oslo"\n}');
   }
   await ask(a, "And say it in one line.");
   await a.waitForSelector(".pending p");
   await b.locator(".call button >> text=Send result").click();
   await Promise.all([ended(a), ended(b)]);
-  for (const page of [a, b]) assert.equal(await page.locator(".answer .question p").innerText(), "And say it in one line.");
-  assert.deepEqual(await answerOf(b), await answerOf(a));
-  assert.deepEqual(await shown(b), await shown(a));
+  for (const page of [a, b]) await reads(page.locator(".answer .question p"), "And say it in one line.");
+  await alike(answerOf, b, a);
+  await alike(shown, b, a);
 
   // The next question comes from the other one, and is seen and stopped live by the first.
   await b.click("#tools");
@@ -66,7 +77,7 @@ test("two devices at one tool loop: one asks, the other approves, the first stee
   await a.click("#stop");
   await Promise.all([ended(a), ended(b)]);
   assert.deepEqual([(await answerOf(a)).state, (await answerOf(b)).state], ["cancelled", "cancelled"]);
-  assert.deepEqual(await shown(b), await shown(a));
+  await alike(shown, b, a);
   a.check();
   b.check();
 });
@@ -85,12 +96,12 @@ test("who asks again replaces the answer on every device", async () => {
   for (const page of [a, b]) {
     await page.waitForSelector(`.answer:last-child:not([data-id="${id}"])`);
     await ended(page);
-    assert.deepEqual(await page.locator(".question p").allInnerTexts(), ["First", "Second"]);
+    await eventually(async () => isDeepStrictEqual(await page.locator(".question p").allInnerTexts(), ["First", "Second"]));
     assert.match((await answerOf(page)).text, /message 2 of yours/);
   }
   await b.reload();
   await ended(b);
-  assert.deepEqual(await shown(b), await shown(a));
+  await alike(shown, b, a);
   a.check();
   b.check();
 });
@@ -106,15 +117,15 @@ test("the list has what any device asks; names and deletions are everywhere", as
     await ask(a, "About dogs");
     await ended(a);
     await listed(a, ["About dogs", "About cats"]);
-    assert.match(await item(a, "cats").innerText(), /this device/);
+    await reads(item(a, "cats"), /this device/);
 
     const b = await open(own.url);
     await listed(b, ["About dogs", "About cats"]);
-    assert.match(await item(b, "cats").innerText(), /just now$/);
+    await reads(item(b, "cats"), /just now$/);
     await item(b, "cats").click();
     await ended(b);
-    assert.equal(await b.locator(".question p").innerText(), "About cats");
-    assert.match(await item(b, "cats").innerText(), /another device/);
+    await reads(b.locator(".question p"), "About cats");
+    await reads(item(b, "cats"), /another device/);
     assert.equal(await item(b, "cats").getAttribute("aria-current"), "true");
 
     await item(b, "cats").hover();
@@ -131,21 +142,21 @@ test("the list has what any device asks; names and deletions are everywhere", as
     await item(b, "All about cats").hover();
     await item(b, "All about cats").locator("[title=Delete]").click();
     await b.click("dialog[open] >> text=Cancel");
-    assert.equal((await titles(b)).length, 2);
+    await eventually(async () => (await titles(b)).length === 2);
     await item(b, "All about cats").locator("[title=Delete]").click();
     await b.click("#delete .danger");
     await listed(b, ["About dogs"]);
-    assert.equal(await b.locator(".answer").count(), 0);
+    await eventually(async () => (await b.locator(".answer").count()) === 0);
     // Where it was open it goes, too, and can be kept.
     await listed(a, ["About dogs"]);
     await a.waitForSelector("#empty:not([hidden])");
     await a.click("#toast button");
     await ended(a);
     await listed(a, ["About dogs", "All about cats"]);
-    assert.match(await item(a, "cats").innerText(), /only in this browser/);
+    await reads(item(a, "cats"), /only in this browser/);
     await a.reload();
     await ended(a);
-    assert.equal((await titles(a)).length, 2);
+    await eventually(async () => (await titles(a)).length === 2);
     a.check();
     b.check();
   } finally {
@@ -170,8 +181,8 @@ test("what only this browser still has stays readable, and goes on at the server
   }, saved);
   const b = await open(second.url, { context, noisy: true });
   await ended(b);
-  assert.deepEqual(await shown(b), before);
-  assert.match(await item(b, "Remember this").innerText(), /only in this browser/);
+  await eventually(async () => isDeepStrictEqual(await shown(b), before));
+  await reads(item(b, "Remember this"), /only in this browser/);
   await ask(b, "Are you there?");
   await ended(b);
   assert.match((await answerOf(b)).text, /message 2 of yours/);
@@ -179,8 +190,8 @@ test("what only this browser still has stays readable, and goes on at the server
   // Another device learns of the past from what the question carried.
   const c = await open(b.url());
   await ended(c);
-  assert.deepEqual(await c.locator(".question p").allInnerTexts(), ["Remember this", "Are you there?"]);
-  assert.equal((await titles(b)).length, 1);
+  await eventually(async () => isDeepStrictEqual(await c.locator(".question p").allInnerTexts(), ["Remember this", "Are you there?"]));
+  await eventually(async () => (await titles(b)).length === 1);
   b.check();
   c.check();
 });
@@ -215,8 +226,7 @@ test("a question goes without what was said before, as long as the server has th
   assert.deepEqual(whole.messages.map(({ role }) => role), ["user", "assistant", "user", "assistant", "user"]);
   // A device that comes now sees each question once.
   const other = await open(page.url());
-  const expected = JSON.stringify(await shown(page));
-  await eventually(async () => JSON.stringify(await shown(other)) === expected);
+  await alike(shown, other, page);
   // With other instructions, the server's would be the wrong ones.
   await page.click("#configure");
   await page.fill("[name=system]", "Be brief.");
@@ -235,7 +245,7 @@ test("an answer goes on while another conversation is looked at", async () => {
   await wrote(page, 200);
   const url = page.url();
   await page.click("#begin");
-  assert.equal(await page.locator(".answer").count(), 0);
+  await eventually(async () => (await page.locator(".answer").count()) === 0);
   await page.waitForSelector("#stop", { state: "hidden" });
   await item(page, "Something long").first().click();
   assert.equal(page.url(), url);
@@ -256,8 +266,8 @@ test("a shared link shows it live and lets nobody do anything, until it is taken
   assert.equal(await photograph(a), link);
   const viewer = await open(link, { noisy: true });
   await viewer.waitForSelector('.call[data-state="waiting"]');
-  assert.equal(await viewer.locator("#composer, .call form, .again, #elsewhere").filter({ visible: true }).count(), 0);
-  assert.equal(await viewer.locator(".call pre:not(.result)").innerText(), '{\n  "city": "Rome"\n}');
+  await eventually(async () => (await viewer.locator("#composer, .call form, .again, #elsewhere").filter({ visible: true }).count()) === 0);
+  await reads(viewer.locator(".call pre:not(.result)"), '{\n  "city": "Rome"\n}');
   assert.equal(await viewer.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith("tokenwire.conversation")).length), 0);
   await a.keyboard.press("Escape");
   await a.click(".call button >> text=Deny");
@@ -294,9 +304,9 @@ test("a photographed link opens the conversation on another device, with the key
     assert.ok(!a.url().includes(KEY), "the key leaves the address");
     // Before anything was asked: the other device is there from the first question on.
     await a.click("#elsewhere");
-    assert.match(await a.locator("#share-note").innerText(), /holds your server key/);
+    await reads(a.locator("#share-note"), /holds your server key/);
     await a.waitForSelector("#share-warning:not([hidden])");
-    assert.match(await a.locator("#share-warning").innerText(), new RegExp(`--listen 0\\.0\\.0\\.0:${locked.port}`));
+    await reads(a.locator("#share-warning"), new RegExp(`--listen 0\\.0\\.0\\.0:${locked.port}`));
     const link = await photograph(a);
     assert.equal(link, await a.inputValue("#link"));
     await a.keyboard.press("Escape");
@@ -310,7 +320,7 @@ test("a photographed link opens the conversation on another device, with the key
     await ask(a, "From the desk");
     await phone.waitForSelector(".question >> text=From the desk");
     await Promise.all([ended(a), ended(phone)]);
-    assert.deepEqual(await shown(phone), await shown(a));
+    await alike(shown, phone, a);
     await phone.reload();
     await ended(phone);
     assert.ok(!phone.url().includes(KEY));
